@@ -1,0 +1,58 @@
+"""Every check of the project: `nox` runs them all, `nox -s tests` the tests alone."""
+
+import nox
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+# A Python that is not installed is skipped, on a build server too.
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "typing", "docs", "tests", "coverage"]
+
+
+def install(session: nox.Session, group: str) -> None:
+    """Install the package as users get it, and what one session needs."""
+    dependencies = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group)
+    session.install(".[all]", *dependencies)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types of the package and of typical uses of it."""
+    install(session, "typing")
+    session.run("mypy", "voucherify_exports", "tests/typing")
+    session.run("pyright")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests and measure what they cover."""
+    install(session, "tests")
+    session.env["COVERAGE_FILE"] = f".coverage.tests-{session.python}"
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every example of the README and the documentation."""
+    install(session, "docs")
+    session.run("pytest", "README.md", "docs", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Demand that the tests, on all Pythons together, took every branch."""
+    session.install("coverage[toml]")
+    session.run("coverage", "combine")
+    session.run("coverage", "report")

@@ -1,0 +1,249 @@
+"""Faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+
+async def ask(http, path="/v1/exports", method="GET", **options):
+    async with http.request(method, path, **options) as answer:
+        return answer.status, await answer.text()
+
+
+async def raw_answer(sandbox, method="GET", target="/v1/exports", body=""):
+    """Return the bytes that came, and whether the connection was reset."""
+    address = urlsplit(sandbox.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        "Host: sandbox",
+        f"X-App-Id: {sandbox.app_id}",
+        f"X-App-Token: {sandbox.app_token}",
+        f"Content-Length: {len(body)}",
+    ]
+    writer.write("\r\n".join([*lines, "", body]).encode())
+    came = b""
+    try:
+        while chunk := await reader.read(65536):
+            came += chunk
+    except ConnectionResetError:
+        return came, True
+    finally:
+        writer.close()
+    return came, False
+
+
+class TestMatching:
+    @pytest.mark.parametrize(
+        ("match", "met"),
+        [
+            ({}, [1, 1, 1, 1]),
+            ({"method": "POST"}, [0, 0, 1, 0]),
+            ({"path": "/v1/exports"}, [1, 0, 1, 0]),
+            ({"path": "/v1/exports/"}, [0, 1, 0, 1]),
+            ({"path": "/v1/exports/*_a"}, [0, 1, 0, 0]),
+            ({"export_id": "exp_b"}, [0, 0, 0, 1]),
+            ({"export_id": "exp_b", "method": "POST"}, [0, 0, 0, 0]),
+            ({"download": False}, [1, 1, 1, 0]),
+            ({"download": True}, [0, 0, 0, 1]),
+        ],
+    )
+    async def test_requests(self, sandbox, http, match, met):
+        """A fault meets the requests it is meant for, and no others."""
+        sandbox.fail(**match, times=None, status=599)
+        answers = [
+            await ask(http, "/v1/exports"),
+            await ask(http, "/v1/exports/exp_a"),
+            await ask(http, "/v1/exports", "POST"),
+            await ask(http, "/v1/exports/exp_b?token=x"),
+        ]
+        assert [status == 599 for status, _ in answers] == [bool(hit) for hit in met]
+
+    async def test_times(self, sandbox, http):
+        """A fault is met as often as it says; what was scheduled first is met first."""
+        sandbox.fail(status=500, times=2)
+        sandbox.fail(status=502)
+        sandbox.fail(status=504, times=None, method="DELETE")
+        assert [(await ask(http))[0] for _ in range(4)] == [500, 500, 502, 200]
+        assert [(await ask(http, method="DELETE"))[0] for _ in range(4)] == [504] * 4
+
+    @pytest.mark.parametrize("options", [{"times": 0}, {"status": 99}, {"reset": "never"}, {"delay": -1}])
+    def test_mistakes(self, sandbox, options):
+        """What cannot be is a ValueError that names it."""
+        with pytest.raises(ValueError, match=next(iter(options))):
+            sandbox.fail(**options)
+
+
+class TestAnswer:
+    @pytest.mark.parametrize(
+        ("options", "status", "text", "content_type"),
+        [
+            ({"status": 503}, 503, '{"code": 503, "message": "Service Unavailable"}', "application/json"),
+            ({"status": 599}, 599, '{"code": 599, "message": "Unknown error"}', "application/json"),
+            (
+                {"status": 429},
+                429,
+                '{"code": 429, "message": "Too many requests hit the API too quickly."}',
+                "application/json",
+            ),
+            ({"status": 200}, 200, "", "application/json"),
+            ({"status": 502, "body": ""}, 502, "", "application/json"),
+            ({"status": 502, "body": "<h1>é", "content_type": "text/html"}, 502, "<h1>é", "text/html"),
+            ({"body": b'{"id"'}, 200, '{"id"', "application/json"),
+            ({"body": []}, 200, "[]", "application/json"),
+            ({"body": {"id": 1}}, 200, '{"id": 1}', "application/json"),
+        ],
+    )
+    async def test_replaced(self, sandbox, http, options, status, text, content_type):
+        """A status and a body take the place of the normal answer."""
+        sandbox.fail(**options)
+        async with http.get("/v1/exports") as answer:
+            assert (answer.status, answer.content_type) == (status, content_type)
+            assert await answer.text(encoding="utf-8") == text
+            assert "Date" in answer.headers
+
+    async def test_no_effect(self, sandbox, http):
+        """A request whose answer is replaced does nothing."""
+        sandbox.fail(status=500)
+        await ask(http, "/v1/exports", "POST", json={"exported_object": "order"})
+        assert '"total": 0' in (await ask(http))[1]
+
+    async def test_unknown_key_is_no_way_out(self, sandbox, http):
+        """Faults come before everything else, authentication included."""
+        sandbox.fail(status=500)
+        assert (await ask(http, headers={"X-App-Id": "x"}))[0] == 500
+
+    async def test_large_body(self, sandbox, http):
+        """A body can be as large as a test wants it."""
+        sandbox.fail(body=b" " * 20_000_000)
+        async with http.get("/v1/exports") as answer:
+            assert len(await answer.read()) == 20_000_000
+
+    async def test_headers(self, sandbox, http):
+        """Headers are added to the answer, or take the place of its own whatever their case."""
+        sandbox.fail(
+            headers={"Retry-After": "7", "date": "Thu, 01 Jan 1970 00:00:00 GMT"}, content_type="text/x"
+        )
+        async with http.get("/v1/exports") as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (200, "7")
+            assert answer.headers.getall("Date") == ["Thu, 01 Jan 1970 00:00:00 GMT"]
+            assert answer.headers.getall("Content-Type") == ["text/x"]
+
+    async def test_redirect(self, sandbox, http):
+        """A redirect needs no body."""
+        sandbox.fail(status=302, headers={"Location": "http://elsewhere.example/"})
+        async with http.get("/v1/exports", allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (302, "http://elsewhere.example/")
+
+
+class TestEdit:
+    async def test_edited(self, sandbox, http):
+        """The normal answer passes through the edit, and the export stays as it was."""
+
+        def edit(export):
+            export["parameters"]["order"] = ""
+            return export | {"status": "PAUSED"}
+
+        export_id = sandbox.add_export("order")
+        sandbox.fail(edit=edit)
+        async with http.get(f"/v1/exports/{export_id}") as answer:
+            export = await answer.json()
+        assert (export["status"], export["parameters"]) == ("PAUSED", {"order": ""})
+        async with http.get(f"/v1/exports/{export_id}") as answer:
+            export = await answer.json()
+        assert (export["status"], export["parameters"]) == ("SCHEDULED", {})
+
+    async def test_anything(self, sandbox, http):
+        """An edit may return anything that JSON can say."""
+        sandbox.fail(edit=lambda answer: answer["exports"])
+        assert await ask(http) == (200, "[]")
+
+    async def test_errors_and_files_stay(self, sandbox, http, clock):
+        """Refusals and files are not edited."""
+        sandbox.fail(edit=dict.clear, times=None)
+        assert (await ask(http, "/v1/exports/exp_x"))[0] == 404
+        sandbox.add_export("order", id="exp_1", created_at=0)
+        assert '"code"' in (await ask(http, "/v1/exports/exp_1?token=x"))[1]
+
+
+class TestReset:
+    @pytest.mark.parametrize(
+        ("where", "came"),
+        [
+            ("before", rb""),
+            ("headers", rb"HTTP/1.1 200 OK\r\n[^\n]+"),
+            ("body", rb'HTTP/1.1 200 OK\r\n.+\r\n\r\n\{"object": "list", [^}]*'),
+        ],
+    )
+    async def test_where(self, sandbox, where, came):
+        """The connection is reset before the answer, within its headers, or within its body."""
+        sandbox.fail(reset=where)
+        begun, was_reset = await raw_answer(sandbox)
+        assert was_reset
+        assert re.fullmatch(came, begun, re.DOTALL)
+        assert [request.status for request in sandbox.requests] == [None]
+
+    async def test_announced_length(self, sandbox):
+        """Of the announced body, half arrives."""
+        sandbox.fail(reset="body", status=200, body="0123456789")
+        came, _ = await raw_answer(sandbox)
+        head, _, body = came.partition(b"\r\n\r\n")
+        assert b"Content-Length: 10" in head
+        assert body == b"01234"
+
+    @pytest.mark.parametrize("where", ["before", "headers", "body"])
+    async def test_request_has_its_effect(self, sandbox, http, where):
+        """A request whose answer is lost has been carried out."""
+        sandbox.fail(reset=where)
+        _, was_reset = await raw_answer(sandbox, "POST", body='{"exported_object": "order"}')
+        assert was_reset
+        assert '"total": 1' in (await ask(http))[1]
+
+    async def test_download(self, sandbox, http):
+        """A download breaks off in the middle."""
+        export_id = sandbox.add_export("order", created_at=0)
+        async with http.get(f"/v1/exports/{export_id}") as answer:
+            url = urlsplit((await answer.json())["result"]["url"])
+        sandbox.fail(reset="body", download=True)
+        came, was_reset = await raw_answer(sandbox, target=f"{url.path}?{url.query}")
+        assert was_reset
+        assert b"ID,Source Id,Status\n" in came
+
+    async def test_empty_body(self, sandbox):
+        """An answer without a body can be broken as well."""
+        sandbox.add_export("order", id="exp_1")
+        sandbox.fail(reset="body")
+        came, was_reset = await raw_answer(sandbox, "DELETE", "/v1/exports/exp_1")
+        assert was_reset
+        assert came.startswith(b"HTTP/1.1 204")
+
+
+class TestDelay:
+    async def test_waits(self, sandbox, http):
+        """The answer comes after so many seconds, and is the normal one."""
+        loop = asyncio.get_running_loop()
+        sandbox.fail(delay=0.05)
+        began = loop.time()
+        assert (await ask(http))[0] == 200
+        assert loop.time() - began >= 0.049
+
+    async def test_reset_after_delay(self, sandbox):
+        """A delay and a reset go together."""
+        sandbox.fail(delay=0.01, reset="before")
+        assert await raw_answer(sandbox) == (b"", True)
+
+    async def test_others_do_not_wait(self, sandbox, http):
+        """One slow answer holds up no other."""
+        sandbox.fail(delay=float("inf"), method="DELETE")
+        slow = asyncio.create_task(ask(http, method="DELETE"))
+        while not sandbox.requests:
+            await asyncio.sleep(0)
+        assert (await ask(http))[0] == 200
+        assert sandbox.requests[0].status is None
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow

@@ -1,0 +1,53 @@
+from typing import Any
+
+import pytest
+
+from voucherify_exports import AppKeys, BearerToken, ConfigurationError
+
+APP_ID, APP_TOKEN = "c70a6f00-cf91-4756-9df5-47628850002b", "3266b9f8-e246-4f79-bdf0-833929b1380c"
+
+
+class TestAppKeys:
+    def test_sends_both_keys(self) -> None:
+        """The two headers that the API requires."""
+        assert AppKeys(APP_ID, APP_TOKEN).headers() == {"X-App-Id": APP_ID, "X-App-Token": APP_TOKEN}
+
+    def test_hides_them(self) -> None:
+        """Neither the repr nor redacted text shows the token, or the whole id."""
+        keys = AppKeys(APP_ID, APP_TOKEN)
+
+        assert repr(keys) == "AppKeys(app_id=c70a6f…)"
+        assert keys.redactor()(f"{APP_ID} {APP_TOKEN}") == "c70a6f… …"
+
+    @pytest.mark.parametrize("wrong", ["", "two words", "line\n", "\r\nX-Evil: 1", "tab\t", "żółw", "\x00"])
+    @pytest.mark.parametrize("name", ["app_id", "app_token"])
+    def test_refuses_what_no_header_can_hold(self, name: str, wrong: str) -> None:
+        """A key that was copied badly is told by its name, and not shown."""
+        with pytest.raises(ConfigurationError, match=f"^{name} ") as caught:
+            AppKeys(**{"app_id": APP_ID, "app_token": APP_TOKEN, name: wrong})
+
+        assert not wrong or wrong not in str(caught.value)
+
+    @pytest.mark.parametrize("wrong", [None, b"bytes", 5])
+    def test_refuses_what_is_no_str(self, wrong: Any) -> None:
+        """The type is told, not the value."""
+        with pytest.raises(TypeError, match="app_token must be a str"):
+            AppKeys(APP_ID, wrong)
+
+
+class TestBearerToken:
+    def test_sends_the_token(self) -> None:
+        """The token goes into the standard header."""
+        assert BearerToken("abc").headers() == {"Authorization": "Bearer abc"}
+
+    def test_hides_it(self) -> None:
+        """Neither the repr nor redacted text shows it."""
+        token = BearerToken("abc")
+
+        assert repr(token) == "BearerToken()"
+        assert token.redactor()("got abc") == "got …"
+
+    def test_refuses_an_empty_one(self) -> None:
+        """Nothing is no credential."""
+        with pytest.raises(ConfigurationError, match="token is empty"):
+            BearerToken("")

@@ -1,0 +1,412 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from canned import Api
+from samples import ID, running, wire
+from yarl import URL
+
+from voucherify_exports import (
+    AppKeys,
+    BearerToken,
+    ClientClosedError,
+    ConfigurationError,
+    Export,
+    ExportFailedError,
+    ExportNotFoundError,
+    ExportsClient,
+    InvalidResponseError,
+    PollPolicy,
+    RetryPolicy,
+    Sandbox,
+    WaitTimeoutError,
+)
+
+KEYS = ("c70a6f00-cf91", "3266b9f8-e246")
+URL_OF_ID = f"https://api.voucherify.io/v1/exports/{ID}"
+FAST = PollPolicy(initial=0.01, max=0.02)
+
+Connect = Callable[..., ExportsClient]
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("options", "url"),
+        [
+            ({}, "https://api.voucherify.io"),
+            ({"cluster": "us1.api"}, "https://us1.api.voucherify.io"),
+            ({"cluster": "as1.api", "base_url": "https://eu9.voucherify.io"}, "https://eu9.voucherify.io"),
+            ({"base_url": URL("https://gateway.example/voucherify/")}, "https://gateway.example/voucherify"),
+            ({"base_url": "http://localhost:8080"}, "http://localhost:8080"),
+            ({"base_url": "http://127.9.9.9:8080"}, "http://127.9.9.9:8080"),
+            ({"base_url": "http://[::1]:8080"}, "http://[::1]:8080"),
+        ],
+    )
+    def test_finds_the_api(self, options: dict[str, Any], url: str) -> None:
+        """The cluster names the host, and a base URL wins over it."""
+        assert repr(ExportsClient(*KEYS, **options)) == f"<ExportsClient {url} AppKeys(app_id=c70a6f…)>"
+
+    @pytest.mark.parametrize(
+        ("options", "problem"),
+        [
+            ({"base_url": "http://api.voucherify.io"}, "must be https"),
+            ({"base_url": "http://localhost.evil.example"}, "must be https"),
+            ({"base_url": "http://10.0.0.1"}, "must be https"),
+            ({"base_url": "ftp://api.voucherify.io"}, "must be like 'https://api.voucherify.io'"),
+            ({"base_url": "api.voucherify.io"}, "must be like"),
+            ({"base_url": "https://"}, "base_url"),
+            ({"base_url": "https://[api"}, "is not a URL"),
+            ({"base_url": "https://user:s3cret@api.voucherify.io"}, "no user, password, query or fragment"),
+            ({"base_url": "https://api.voucherify.io?token=s3cret"}, "no user, password, query or fragment"),
+            ({"base_url": "https://api.voucherify.io#x"}, "no user, password, query or fragment"),
+            ({"cluster": "evil.example/"}, "is not like 'api'"),
+            ({"cluster": ""}, "is not like 'api'"),
+            ({"request_timeout": 0}, "request_timeout cannot be 0"),
+            ({"request_timeout": float("nan")}, "request_timeout cannot be nan"),
+            ({"poll_share": 0}, "poll_share cannot be 0"),
+            ({"poll_share": 1.5}, "poll_share cannot be 1.5"),
+            ({"max_connections": 0}, "max_connections cannot be 0"),
+            ({"max_quota_wait": -1}, "max_quota_wait cannot be -1"),
+            ({"auth": BearerToken("abc")}, "not both"),
+            ({"app_id": ""}, "app_id is empty"),
+            ({"app_token": "a\nb"}, "app_token holds"),
+            ({"app_token": None}, "app_token is missing"),
+            ({"app_id": None}, "app_id is missing"),
+        ],
+    )
+    def test_refuses_what_cannot_be_right(self, options: dict[str, Any], problem: str) -> None:
+        """A mistake is told at once, by name, and without the secret that may be in it."""
+        with pytest.raises(ConfigurationError, match=problem) as caught:
+            ExportsClient(**{"app_id": KEYS[0], "app_token": KEYS[1]} | options)
+
+        assert "s3cret" not in str(caught.value)
+
+    def test_needs_no_running_loop(self) -> None:
+        """A client can be made at import time."""
+        assert "api.voucherify.io" in repr(ExportsClient(auth=AppKeys(*KEYS)))
+
+    @pytest.mark.parametrize("wrong", [5, None, b"exp_1"])
+    @pytest.mark.parametrize("call", ["get_export", "wait_until_done"])
+    async def test_an_id_is_a_str(self, call: str, wrong: Any, connect: Connect, sandbox: Sandbox) -> None:
+        """Anything else is a TypeError before anything is sent."""
+        with pytest.raises(TypeError):
+            await getattr(connect(), call)(wrong)
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize("wrong", ["", "..", "a/b", "a?b", "a#b", "a\n", "x" * 10**6])
+    @pytest.mark.parametrize("call", ["get_export", "wait_until_done"])
+    async def test_an_id_is_one_path_segment(
+        self, call: str, wrong: str, connect: Connect, sandbox: Sandbox
+    ) -> None:
+        """What would ask for something else is refused before anything is sent."""
+        with pytest.raises(ConfigurationError):
+            await getattr(connect(), call)(wrong)
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize("wrong", [-1, float("nan")])
+    async def test_a_timeout_is_not_negative(self, wrong: float, connect: Connect) -> None:
+        """A wait cannot have ended before it begins."""
+        with pytest.raises(ConfigurationError, match="timeout cannot be"):
+            await connect().wait_until_done(ID, timeout=wrong)
+
+
+class TestFromEnv:
+    def test_takes_all_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Keys and cluster come from their variables."""
+        for name, value in {"APP_ID": KEYS[0], "APP_TOKEN": KEYS[1], "CLUSTER": "us1.api"}.items():
+            monkeypatch.setenv(f"VOUCHERIFY_{name}", value)
+
+        assert repr(ExportsClient.from_env()) == (
+            "<ExportsClient https://us1.api.voucherify.io AppKeys(app_id=c70a6f…)>"
+        )
+
+    def test_an_override_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is given is not looked for."""
+        monkeypatch.setenv("VOUCHERIFY_BASE_URL", "https://env.example")
+
+        client = ExportsClient.from_env(auth=BearerToken("abc"), base_url="https://given.example")
+
+        assert repr(client) == "<ExportsClient https://given.example BearerToken()>"
+
+    @pytest.mark.parametrize(
+        ("given", "missing"),
+        [
+            ({}, "VOUCHERIFY_APP_ID and VOUCHERIFY_APP_TOKEN"),
+            ({"app_id": "c70a6f00"}, "VOUCHERIFY_APP_TOKEN"),
+        ],
+    )
+    def test_names_what_is_missing(
+        self, given: dict[str, str], missing: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An empty variable is as good as none."""
+        monkeypatch.setenv("VOUCHERIFY_APP_TOKEN", "")
+
+        with pytest.raises(ConfigurationError) as caught:
+            ExportsClient.from_env(**given)
+        assert str(caught.value) == f"not set in the environment: {missing}"
+
+
+class TestGetExport:
+    async def test_is_one_get_with_both_headers(self, api: Api) -> None:
+        """The request is the documented one, and so is the export."""
+        api.get(URL_OF_ID, payload=wire())
+        async with ExportsClient(*KEYS) as client:
+            assert await client.get_export(ID) == Export.from_dict(wire())
+
+        [(call,)] = api.requests.values()
+        sent = dict(call.kwargs["headers"])
+        assert sent.pop("User-Agent").startswith("voucherify-exports/")
+        assert sent == {"X-App-Id": KEYS[0], "X-App-Token": KEYS[1]}
+        assert call.kwargs["allow_redirects"] is False
+
+    async def test_over_a_real_socket(self, connect: Connect, sandbox: Sandbox) -> None:
+        """The headers arrive, and the answer is the export that the sandbox holds."""
+        export_id = sandbox.add_export("customer")
+
+        export = await connect().get_export(export_id)
+
+        [request] = sandbox.requests
+        assert (export.id, export.status, export.exported_object) == (export_id, "DONE", "customer")
+        assert (request.method, request.path) == ("GET", f"/v1/exports/{export_id}")
+        assert request.headers["User-Agent"].startswith("voucherify-exports/")
+
+    async def test_encodes_the_id(self, connect: Connect, sandbox: Sandbox) -> None:
+        """An odd id arrives as it was given, and is not found."""
+        with pytest.raises(ExportNotFoundError, match="404 · not_found") as caught:
+            await connect().get_export("exp 1%2F&ż")
+
+        assert caught.value.resource_id == "exp 1%2F&ż"
+
+    async def test_a_bearer_token_is_sent_instead_of_the_keys(self, api: Api) -> None:
+        """Other credentials, other headers."""
+        api.get(URL_OF_ID, payload=wire())
+        async with ExportsClient(auth=BearerToken("abc")) as client:
+            await client.get_export(ID)
+
+        [(call,)] = api.requests.values()
+        assert call.kwargs["headers"]["Authorization"] == "Bearer abc"
+        assert "X-App-Id" not in call.kwargs["headers"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "<html>sign in</html>",
+            '{"id": "exp_1", "sta',
+            "[]",
+            *(
+                wire(**change)
+                for change in ({"id": ...}, {"created_at": "soon"}, {"status": None}, {"result": []})
+            ),
+        ],
+        ids=lambda body: str(body)[:20],
+    )
+    async def test_an_answer_that_is_no_export(self, body: Any, api: Api) -> None:
+        """It is told what is wrong, and is not asked for again."""
+        api.get(URL_OF_ID, **({"body": body} if isinstance(body, str) else {"payload": body}))
+        async with ExportsClient(*KEYS) as client:
+            with pytest.raises(InvalidResponseError, match=f"GET /v1/exports/{ID}: answer 200"):
+                await client.get_export(ID)
+
+        assert sum(len(calls) for calls in api.requests.values()) == 1
+
+    async def test_a_body_without_end(self, connect: Connect, sandbox: Sandbox) -> None:
+        """More than 16 MiB are not read."""
+        sandbox.fail(body=b"[" + b" " * 20 * 1024 * 1024 + b"]")
+
+        with pytest.raises(InvalidResponseError, match="more than 16777216 bytes"):
+            await connect().get_export(ID)
+
+    async def test_a_session_of_the_callers_is_used_and_left_open(self, sandbox: Sandbox) -> None:
+        """Who made the session closes it."""
+        export_id = sandbox.add_export("customer")
+        async with aiohttp.ClientSession(headers={"X-Mine": "yes"}) as session:
+            async with ExportsClient(
+                sandbox.app_id, sandbox.app_token, base_url=sandbox.url, session=session
+            ) as client:
+                await client.get_export(export_id)
+            assert not session.closed
+
+        assert sandbox.requests[0].headers["X-Mine"] == "yes"
+
+    async def test_a_session_that_was_closed(self, connect: Connect) -> None:
+        """A session that its owner closed is told as such."""
+        session = aiohttp.ClientSession()
+        await session.close()
+
+        with pytest.raises(ClientClosedError, match="session that this client was given is closed"):
+            await connect(session=session).get_export(ID)
+
+
+class TestWaitUntilDone:
+    async def test_follows_an_export_to_its_end(self, connect: Connect) -> None:
+        """SCHEDULED, IN_PROGRESS, DONE, over real sockets."""
+        async with Sandbox(scheduled_for=0.03, in_progress_for=0.04) as sandbox:
+            client = connect(
+                base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, poll=FAST
+            )
+            updates: list[str] = []
+            export = await client.wait_until_done(
+                sandbox.add_export("order"), on_update=lambda export: updates.append(export.status)
+            )
+
+        assert updates == ["SCHEDULED", "IN_PROGRESS", "DONE"]
+        assert export.result_url is not None
+        assert export.result_url.startswith(sandbox.url)
+
+    async def test_500_at_once(self, connect: Connect, sandbox: Sandbox) -> None:
+        """`asyncio.gather` over 500 ids brings 500 exports, in order."""
+        ids = [sandbox.add_export("voucher") for _ in range(500)]
+        client = connect()
+
+        exports = await asyncio.gather(*(client.wait_until_done(export_id, timeout=None) for export_id in ids))
+
+        assert [export.id for export in exports] == ids
+        assert all(export.is_done for export in exports)
+
+    async def test_a_failed_export_is_an_error(self, connect: Connect, sandbox: Sandbox) -> None:
+        """ERROR raises with the export in hand, or returns it when asked to."""
+        export_id = sandbox.add_export("customer", outcome="ERROR")
+        client = connect()
+
+        with pytest.raises(ExportFailedError, match=export_id) as caught:
+            await client.wait_until_done(export_id)
+        assert await client.wait_until_done(export_id, raise_on_error=False) == caught.value.export
+
+    @pytest.mark.parametrize("status", ["DONE", "ERROR"])
+    async def test_a_finished_export_costs_nothing(
+        self, status: str, connect: Connect, sandbox: Sandbox
+    ) -> None:
+        """Given the end, there is nothing to wait for."""
+        known = Export.from_dict(wire(status=status))
+
+        assert await connect().wait_until_done(known, raise_on_error=False) is known
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize("known", [running("SCHEDULED"), wire(result=None)])
+    async def test_an_unfinished_export_is_followed(
+        self, known: dict[str, Any], connect: Connect, sandbox: Sandbox
+    ) -> None:
+        """An `Export` is as good as its id; DONE without a result is not yet the end."""
+        sandbox.add_export("customer", id=ID)
+
+        assert (await connect().wait_until_done(Export.from_dict(known))).result_url is not None
+
+    async def test_an_export_that_is_deleted_meanwhile(self, connect: Connect) -> None:
+        """A 404 in the middle of the wait ends it."""
+        async with Sandbox(scheduled_for=60) as sandbox:
+            export_id = sandbox.add_export("customer")
+            client = connect(
+                base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, poll=FAST
+            )
+
+            with pytest.raises(ExportNotFoundError, match=export_id):
+                await client.wait_until_done(export_id, on_update=lambda _: sandbox.delete_export(export_id))
+
+    async def test_the_deadline_bounds_a_request_that_hangs(self, connect: Connect, sandbox: Sandbox) -> None:
+        """A server that never answers does not hold a wait."""
+        sandbox.fail(times=None, delay=float("inf"))
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+
+        with pytest.raises(WaitTimeoutError):
+            await connect().wait_until_done(ID, timeout=0.05)
+        assert loop.time() - started < 1
+
+    async def test_faults_on_the_way_are_no_news(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Resets, gateways and garbage do not end a wait."""
+        export_id = sandbox.add_export("customer")
+        sandbox.fail(reset="before")
+        sandbox.fail(reset="headers")
+        sandbox.fail(reset="body")
+        sandbox.fail(status=502, body=b"<html>", content_type="text/html")
+        sandbox.fail(status=503, body=b"")
+        sandbox.fail(body=b"<html>")
+        sandbox.fail(body={"id": export_id})
+
+        assert (await connect(poll=FAST).wait_until_done(export_id)).is_done
+        assert len(sandbox.requests) == 8
+
+    async def test_cancelling_one_of_many(self, connect: Connect) -> None:
+        """`asyncio.timeout` around one wait ends that one."""
+        async with Sandbox(scheduled_for=0, in_progress_for=0.08) as sandbox:
+            client = connect(
+                base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, poll=FAST
+            )
+            export_id = sandbox.add_export("customer")
+            other = asyncio.create_task(client.wait_until_done(export_id))
+
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await client.wait_until_done(export_id)
+            assert (await other).is_done
+
+
+class TestClose:
+    async def test_ends_what_is_pending(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Waits, requests under way and pauses before a retry all raise."""
+        sandbox.fail(times=None, path="/v1/exports/exp_hangs", delay=float("inf"))
+        sandbox.fail(times=None, path="/v1/exports/exp_fails", status=503)
+        client = connect(retry=RetryPolicy(wait=lambda _: 3600))
+        calls = [
+            asyncio.ensure_future(client.get_export("exp_hangs")),
+            asyncio.ensure_future(client.get_export("exp_fails")),
+            asyncio.ensure_future(client.wait_until_done("exp_hangs")),
+        ]
+        while len(sandbox.requests) < 3:
+            await asyncio.sleep(0.001)
+
+        await client.close()
+
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 3
+
+    async def test_ends_calls_on_a_session_that_stays_open(self, connect: Connect, sandbox: Sandbox) -> None:
+        """The caller's session lives on, the call does not."""
+        sandbox.fail(times=None, delay=float("inf"))
+        async with aiohttp.ClientSession() as session:
+            client = connect(session=session)
+            call = asyncio.ensure_future(client.get_export(ID))
+            while not sandbox.requests:
+                await asyncio.sleep(0.001)
+            await client.close()
+            with pytest.raises(ClientClosedError):
+                await call
+
+    async def test_a_closed_client_says_so(self, connect: Connect) -> None:
+        """Every call raises, and closing again is nothing."""
+        client = connect()
+        await client.close()
+        await client.close()
+
+        with pytest.raises(ClientClosedError, match="make a new ExportsClient"):
+            await client.get_export(ID)
+        with pytest.raises(ClientClosedError):
+            await client.wait_until_done(ID)
+        with pytest.raises(ClientClosedError):
+            await client.wait_until_done(Export.from_dict(wire()))
+        with pytest.raises(ClientClosedError):
+            await client.__aenter__()
+
+    async def test_cancelling_a_call_passes_through(self, connect: Connect, sandbox: Sandbox) -> None:
+        """A cancelled call is cancelled, and nothing else."""
+        sandbox.fail(times=None, delay=float("inf"))
+        call = asyncio.ensure_future(connect().get_export(ID))
+        while not sandbox.requests:
+            await asyncio.sleep(0.001)
+        call.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+class TestSource:
+    async def test_lists_the_newest_exports(self, connect: Connect, sandbox: Sandbox) -> None:
+        """The watcher's second way to look: a page of a hundred whole exports."""
+        ids = [sandbox.add_export("voucher", created_at=1_700_000_000 + second) for second in range(103)]
+
+        first, second = [await connect()._watcher._source.list_page(page) for page in (1, 2)]
+
+        assert [export.id for export in (*first.exports, *second.exports)] == ids[::-1]
+        assert (len(first.exports), first.total, second.total) == (100, 103, 103)

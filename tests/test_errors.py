@@ -1,0 +1,158 @@
+import copy
+import pickle
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from samples import ID, running, wire
+
+import voucherify_exports
+from voucherify_exports import (
+    ApiError,
+    ClientClosedError,
+    ConfigurationError,
+    CreateUncertainError,
+    DownloadError,
+    Export,
+    ExportFailedError,
+    InvalidResponseError,
+    RateLimitedError,
+    TransportError,
+    VoucherifyExportsError,
+    WaitTimeoutError,
+)
+
+TOLD = {
+    "key": "not_found",
+    "message": "Resource not found",
+    "details": f"Cannot find export with id {ID}",
+    "request_id": "v-0b029305af4524cf42",
+    "resource_id": ID,
+    "resource_type": "export",
+}
+
+
+def _refused() -> RateLimitedError:
+    error = RateLimitedError("refused", status=429)
+    error.retry_at = datetime(2026, 1, 1, tzinfo=UTC)
+    return error
+
+
+ERRORS = [
+    ConfigurationError("wrong"),
+    *(ApiError.for_status(status)("said", status=status, **TOLD) for status in range(400, 600)),
+    _refused(),
+    TransportError("lost", attempts=3),
+    CreateUncertainError("lost", attempts=1),
+    InvalidResponseError("odd", problem="not JSON", excerpt="<html>"),
+    ExportFailedError(Export.from_dict(running("ERROR"))),
+    WaitTimeoutError(ID, elapsed=2.0, polls=3, last_export=Export.from_dict(running())),
+    DownloadError("cut", bytes_received=7, path=Path("x.csv")),
+    ClientClosedError(),
+    ClientClosedError("other words"),
+]
+
+
+class TestTree:
+    @pytest.mark.parametrize(
+        ("name", "bases"),
+        [
+            ("ConfigurationError", ["VoucherifyExportsError", "ValueError"]),
+            ("ApiError", ["VoucherifyExportsError"]),
+            ("BadRequestError", ["ApiError"]),
+            ("AuthenticationError", ["ApiError"]),
+            ("PermissionDeniedError", ["ApiError"]),
+            ("PlanLimitError", ["ApiError"]),
+            ("ExportNotFoundError", ["ApiError", "LookupError"]),
+            ("ConflictError", ["ApiError"]),
+            ("RateLimitedError", ["ApiError"]),
+            ("ServerError", ["ApiError"]),
+            ("TransportError", ["VoucherifyExportsError"]),
+            ("CreateUncertainError", ["TransportError"]),
+            ("InvalidResponseError", ["VoucherifyExportsError"]),
+            ("ExportFailedError", ["VoucherifyExportsError"]),
+            ("WaitTimeoutError", ["VoucherifyExportsError", "TimeoutError"]),
+            ("DownloadError", ["VoucherifyExportsError"]),
+            ("ClientClosedError", ["VoucherifyExportsError"]),
+        ],
+    )
+    def test_is_as_drawn(self, name: str, bases: list[str]) -> None:
+        """The classes and their bases are those of the module's docstring."""
+        error = getattr(voucherify_exports, name)
+
+        assert [base.__name__ for base in error.__bases__] == bases
+        assert issubclass(error, VoucherifyExportsError)
+        assert name in (voucherify_exports.errors.__doc__ or "")
+
+    @pytest.mark.parametrize("status", range(400, 600))
+    def test_each_status_has_its_class(self, status: int) -> None:
+        """Every HTTP error status is raised as the class that the tree names for it."""
+        names = {
+            400: "BadRequestError",
+            401: "AuthenticationError",
+            402: "PlanLimitError",
+            403: "PermissionDeniedError",
+            404: "ExportNotFoundError",
+            409: "ConflictError",
+            423: "ConflictError",
+            429: "RateLimitedError",
+        }
+        expected = names.get(status, "ApiError" if status < 500 else "ServerError")
+
+        assert ApiError.for_status(status).__name__ == expected
+
+
+class TestEveryError:
+    @pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{type(error).__name__}")
+    def test_survives_pickle_and_copy(self, error: VoucherifyExportsError) -> None:
+        """Type, text and attributes are the same afterwards."""
+        for same in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+            assert type(same) is type(error)
+            assert str(same) == str(error)
+            assert same.__dict__ == error.__dict__
+
+    def test_keeps_its_notes(self) -> None:
+        """Notes that a caller added travel too."""
+        error = ClientClosedError()
+        error.add_note("while shutting down")
+
+        assert pickle.loads(pickle.dumps(error)).__notes__ == ["while shutting down"]
+
+
+class TestMessages:
+    def test_a_failed_export_is_named(self) -> None:
+        """The message names the export and what to do."""
+        error = ExportFailedError(Export.from_dict(running("ERROR")))
+
+        assert str(error) == (
+            f"Export {ID} (customer) ended in ERROR at Voucherify, which says no more:"
+            " check its fields and filters, and create it again"
+        )
+        assert error.export.is_failed
+
+    def test_a_late_export_goes_on(self) -> None:
+        """The message says how long it was awaited, and that waiting again is possible."""
+        error = WaitTimeoutError(
+            ID,
+            elapsed=2.04,
+            polls=3,
+            last_export=Export.from_dict(running()),
+            last_error=TransportError("no route"),
+        )
+
+        assert str(error) == (
+            f"Export {ID} was still IN_PROGRESS after 2.0 s and 3 polls."
+            " It goes on at Voucherify: wait for it again, or longer. The last fault on the way: no route"
+        )
+
+    def test_an_export_that_was_never_seen(self) -> None:
+        """Without any news the message does not claim a status."""
+        error = WaitTimeoutError(ID, elapsed=1, polls=0)
+
+        assert "could not be looked at after 1.0 s and 0 polls" in str(error)
+
+    def test_no_message_holds_the_download_token(self) -> None:
+        """Neither the text nor the repr of an error shows the query of a result URL."""
+        error = WaitTimeoutError(ID, elapsed=1, polls=1, last_export=Export.from_dict(wire()))
+
+        assert "DOWNLOAD-SECRET" not in str(error) + repr(error) + repr(error.last_export)

@@ -1,0 +1,48 @@
+import logging
+from datetime import UTC, datetime
+from typing import get_args
+
+import pytest
+
+from voucherify_exports import (
+    Event,
+    ExportStatus,
+    QuotaExhausted,
+    RateLimit,
+    RequestCompleted,
+    RequestFailed,
+    RetryScheduled,
+    StatusChanged,
+    WaitEnded,
+    log_event,
+)
+
+EVENTS: dict[Event, int] = {
+    RequestCompleted(
+        method="GET", path="/v1/exports/exp_1", status=200, attempt=1, elapsed=0.1, rate_limit=RateLimit()
+    ): logging.DEBUG,
+    RequestFailed(
+        method="GET", path="/v1/exports/exp_1", attempt=1, elapsed=0.1, error="reset"
+    ): logging.INFO,
+    RetryScheduled(method="GET", path="/v1/exports/exp_1", attempt=1, delay=2, error="reset"): logging.INFO,
+    QuotaExhausted(delay=60, retry_at=datetime(2026, 1, 1, tzinfo=UTC)): logging.WARNING,
+    StatusChanged(export_id="exp_1", previous=None, status=ExportStatus.DONE): logging.INFO,
+    WaitEnded(export_id="exp_1", outcome="DONE", elapsed=2, polls=3): logging.INFO,
+}
+
+
+class TestLogEvent:
+    @pytest.mark.parametrize(("event", "level"), EVENTS.items(), ids=lambda value: type(value).__name__)
+    def test_logs_each_at_its_level(self, event: Event, level: int, caplog: pytest.LogCaptureFixture) -> None:
+        """Each fact is one record of the package's logger, with its figures."""
+        with caplog.at_level(logging.DEBUG, "voucherify_exports"):
+            log_event(event)
+
+        [record] = caplog.records
+        assert (record.name, record.levelno) == ("voucherify_exports", level)
+        assert record.getMessage() == str(event)
+        assert type(event).__name__ in record.getMessage()
+
+    def test_knows_every_event(self) -> None:
+        """No event is forgotten."""
+        assert {type(event) for event in EVENTS} == set(get_args(Event))

@@ -1,0 +1,237 @@
+import copy
+import logging
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from attrs import evolve
+from samples import ID, RESULT_URL, running, wire
+
+from voucherify_exports import (
+    Export,
+    ExportedObject,
+    ExportPage,
+    ExportParameters,
+    ExportResult,
+    ExportStatus,
+    RateLimit,
+)
+
+
+class TestExport:
+    def test_reads_the_reference_example(self) -> None:
+        """Every property of the documented example ends in its attribute."""
+        export = Export.from_dict(wire())
+
+        assert export == Export(
+            id=ID,
+            object="export",
+            created_at=datetime(2022, 1, 13, 9, 3, 18, 293000, UTC),
+            status=ExportStatus.DONE,
+            channel="API",
+            exported_object=ExportedObject.CUSTOMER,
+            parameters=ExportParameters(
+                order="",
+                fields=("name", "id", "email", "source_id", "created_at"),
+                filters={"junction": "and"},
+                extra={"response_format": "CSV"},
+            ),
+            result=ExportResult(RESULT_URL),
+            user_id=None,
+        )
+        assert export.result_url == RESULT_URL
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"parameters": ...},
+            {"parameters": {}},
+            {"channel": ...},
+            {"created_at": "2017-02-24T13:10:50Z"},
+            {"created_at": "2017-02-24T13:10:50.000Z"},
+            {"created_at": "2017-02-24T15:10:50.123456+02:00"},
+            {"status": "PAUSED"},
+            {"exported_object": "wallet"},
+            {"progress": 0.5, "links": {"self": "x"}},
+            {"extra": 1, "_created_at_text": 2},
+            {"result": {"url": RESULT_URL, "expires_at": 1}},
+            {"parameters": {"order": "", "filter": {"junction": "and"}, "campaign_id": "camp_1"}},
+            {"user_id": "user_1", "channel": "WEBSITE"},
+            {"status": "SCHEDULED", "result": None},
+        ],
+    )
+    def test_gives_its_wire_form_back(self, changes: dict[str, object]) -> None:
+        """Nothing that the API sent is lost or changed by a round trip, known or not."""
+        sent = wire(**changes)
+
+        export = Export.from_dict(sent)
+
+        assert export.to_dict() == sent
+        assert Export.from_dict(export.to_dict()) == export
+
+    def test_to_dict_is_the_callers_own(self) -> None:
+        """Changing the dictionary does not change the export."""
+        export = Export.from_dict(wire())
+        export.to_dict()["parameters"]["filters"]["junction"] = "or"
+
+        assert export.to_dict()["parameters"]["filters"] == {"junction": "and"}
+
+    def test_evolved_time_wins_over_the_text_it_came_as(self) -> None:
+        """A changed `created_at` is written, not the text of the old one."""
+        export = Export.from_dict(wire(created_at="2017-02-24T13:10:50Z"))
+
+        changed = evolve(export, created_at=datetime(2020, 1, 1, tzinfo=UTC))
+
+        assert changed.to_dict()["created_at"] == "2020-01-01T00:00:00.000Z"
+
+    @pytest.mark.parametrize(
+        ("text", "moment"),
+        [
+            ("2022-01-13T09:03:18.293Z", datetime(2022, 1, 13, 9, 3, 18, 293000, UTC)),
+            ("2017-02-24T13:10:50Z", datetime(2017, 2, 24, 13, 10, 50, tzinfo=UTC)),
+            ("2017-02-24T13:10:50", datetime(2017, 2, 24, 13, 10, 50, tzinfo=UTC)),
+            ("2017-02-24T15:10:50+02:00", datetime(2017, 2, 24, 13, 10, 50, tzinfo=UTC)),
+        ],
+    )
+    def test_created_at_is_aware_and_utc(self, text: str, moment: datetime) -> None:
+        """Whatever form the time has, it is one moment in UTC."""
+        created_at = Export.from_dict(wire(created_at=text)).created_at
+
+        assert created_at == moment
+        assert created_at.tzinfo is UTC
+
+    def test_a_foreign_zone_is_written_as_utc(self) -> None:
+        """An export made by hand is written the way the API writes."""
+        zone = timezone(timedelta(hours=2))
+        export = evolve(Export.from_dict(wire()), created_at=datetime(2022, 1, 1, 2, tzinfo=zone))
+
+        assert export.to_dict()["created_at"] == "2022-01-01T00:00:00.000Z"
+
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"id": ...}, "required property missing @ Export.id"),
+            ({"id": 7}, "expected a string, got int @ Export.id"),
+            ({"status": None}, "expected a string, got NoneType @ Export.status"),
+            ({"created_at": "yesterday"}, "expected an ISO 8601 time @ Export.created_at"),
+            ({"created_at": "0001-01-01T00:00:00+10:00"}, "expected an ISO 8601 time @ Export.created_at"),
+            ({"created_at": 1}, "expected a string, got int @ Export.created_at"),
+            ({"result": []}, "expected an object, got list @ Export.result"),
+            ({"result": {}}, "required property missing @ Export.result.url"),
+            ({"parameters": []}, "expected an object, got list @ Export.parameters"),
+            ({"parameters": {"fields": "id"}}, "expected a list, got str @ Export.parameters.fields"),
+            ({"parameters": {"fields": [1]}}, "expected a string, got int @ Export.parameters.fields"),
+            ({"parameters": {"filters": []}}, "expected an object, got list @ Export.parameters.filters"),
+        ],
+    )
+    def test_says_what_is_wrong_and_where(self, changes: dict[str, object], problem: str) -> None:
+        """A property that is missing or of the wrong kind is named with its path."""
+        with pytest.raises(ValueError, match="@") as caught:
+            Export.from_dict(wire(**changes))
+
+        assert str(caught.value) == problem
+
+    def test_names_every_problem(self) -> None:
+        """Two faults are told at once."""
+        with pytest.raises(ValueError, match=r"Export\.id.*; .*Export\.status"):
+            Export.from_dict(wire(id=1, status=2))
+
+    @pytest.mark.parametrize("wrong", [[], "text", 1, None])
+    def test_refuses_what_is_no_object(self, wrong: object) -> None:
+        """An export is a JSON object."""
+        with pytest.raises(ValueError, match=r"expected an object, got \w+ @ Export"):
+            Export.from_dict(wrong)  # type: ignore[arg-type]  # that is what is tested
+
+    @pytest.mark.parametrize(
+        ("status", "done", "failed", "finished"),
+        [
+            ("SCHEDULED", False, False, False),
+            ("IN_PROGRESS", False, False, False),
+            ("DONE", True, False, True),
+            ("ERROR", False, True, True),
+            ("PAUSED", False, False, False),
+        ],
+    )
+    def test_knows_where_it_is(self, status: str, done: bool, failed: bool, finished: bool) -> None:
+        """Only DONE and ERROR are ends; an unknown status is not."""
+        export = Export.from_dict(wire(status=status))
+
+        assert (export.is_done, export.is_failed, export.is_finished) == (done, failed, finished)
+
+    def test_has_no_result_url_before_it_is_done(self) -> None:
+        """Without a result there is no URL."""
+        assert Export.from_dict(running()).result_url is None
+
+    def test_hash_is_of_id_and_status(self) -> None:
+        """Exports go into sets, whatever their filters hold."""
+        done, going = Export.from_dict(wire()), Export.from_dict(running())
+
+        assert hash(done) == hash(Export.from_dict(wire(channel="WEBSITE")))
+        assert len({done, going, Export.from_dict(wire())}) == 2
+
+    def test_repr_hides_the_token(self) -> None:
+        """The query of the result URL is a secret."""
+        shown = repr(Export.from_dict(wire()))
+
+        assert "DOWNLOAD-SECRET" not in shown
+        assert "https://download.voucherify.io/v1/exports/" in shown
+        assert "DOWNLOAD-SECRET" not in repr(ExportResult(RESULT_URL))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Export.from_dict(wire()),
+        Export.from_dict(wire(status="PAUSED", exported_object="wallet", created_at="2017-02-24T13:10:50Z")),
+        ExportResult(RESULT_URL),
+        ExportParameters(order="", fields=("id",), filters={"junction": "and"}),
+        ExportPage(exports=(Export.from_dict(wire()),), total=1),
+        RateLimit(limit=100, remaining=99, resets_at=datetime(2026, 1, 1, tzinfo=UTC), kind="api_calls"),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+class TestEveryModel:
+    def test_survives_pickle_and_copy(self, model: object) -> None:
+        """Models travel between processes."""
+        assert pickle.loads(pickle.dumps(model)) == model
+        assert copy.copy(model) == model
+        assert copy.deepcopy(model) == model
+
+    def test_is_frozen_and_hashable(self, model: object) -> None:
+        """Models are values."""
+        with pytest.raises(AttributeError):
+            model.id = "other"  # type: ignore[attr-defined]  # that is what is tested
+        assert hash(model) == hash(pickle.loads(pickle.dumps(model)))
+
+
+class TestOpenEnums:
+    def test_an_unknown_value_is_a_member_of_its_own(self) -> None:
+        """It equals its string, is the same object each time, and is none of the known ones."""
+        status = ExportStatus("ARCHIVED")
+
+        assert status == "ARCHIVED"
+        assert f"{status}" == "ARCHIVED"
+        assert status is ExportStatus("ARCHIVED")
+        assert pickle.loads(pickle.dumps(status)) is status
+        assert status not in list(ExportStatus)
+
+    def test_is_warned_about_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The log says it the first time, and only then."""
+        with caplog.at_level(logging.WARNING, "voucherify_exports"):
+            ExportedObject("gift_basket")
+            ExportedObject("gift_basket")
+
+        assert [record.getMessage() for record in caplog.records] == [
+            "Voucherify sent ExportedObject 'gift_basket', which this version does not know"
+        ]
+
+    def test_what_is_no_string_is_no_value(self) -> None:
+        """The enums are open for strings only."""
+        with pytest.raises(ValueError, match="5"):
+            ExportStatus(5)  # type: ignore[arg-type]  # that is what is tested
+
+    def test_know_the_documented_values(self) -> None:
+        """All statuses and objects of the reference are members."""
+        assert [*ExportStatus] == ["SCHEDULED", "IN_PROGRESS", "DONE", "ERROR"]
+        assert len(ExportedObject) == 10

@@ -1,0 +1,422 @@
+import asyncio
+import errno
+import inspect
+import random
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import Mock
+
+import aiohttp
+import pytest
+from canned import Api
+from samples import ID, wire
+from tenacity import wait_fixed
+from virtual import EPOCH, VirtualClock, virtually
+from yarl import URL
+
+from voucherify_exports import (
+    ApiError,
+    AuthenticationError,
+    Event,
+    Export,
+    ExportsClient,
+    QuotaExhausted,
+    RateLimitedError,
+    RequestCompleted,
+    RequestFailed,
+    RetryPolicy,
+    RetryScheduled,
+    Sandbox,
+    ServerError,
+    TransportError,
+)
+
+KEYS = ("c70a6f00-cf91", "3266b9f8-e246")
+URL_OF_ID = f"https://api.voucherify.io/v1/exports/{ID}"
+RETRY = RetryPolicy(attempts=5, wait=wait_fixed(3))
+
+Connect = Callable[..., ExportsClient]
+
+
+def all_subclasses(kind: type) -> Iterator[type]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from all_subclasses(below)
+
+
+FAULTS = sorted(
+    (
+        {kind for kind in all_subclasses(aiohttp.ClientError) if kind.__module__.startswith("aiohttp")}
+        | {aiohttp.ClientError, TimeoutError, OSError, ConnectionResetError, socket.gaierror}
+    ),
+    key=lambda kind: kind.__name__,
+)
+
+
+def make_fault(kind: type[Exception]) -> Exception:
+    """An exception of any of aiohttp's classes, whatever its constructor wants."""
+    key = aiohttp.client_reqrep.ConnectionKey("api.voucherify.io", 443, True, True, None, None, None)
+    values = {
+        "connection_key": key,
+        "os_error": OSError(errno.ECONNREFUSED, "refused"),
+        "certificate_error": ValueError("self-signed"),
+        "request_info": Mock(real_url=URL(URL_OF_ID)),
+        "history": (),
+        "url": URL(URL_OF_ID),
+        "path": "/run/x",
+        "expected": b"",
+        "got": b"",
+        "host": "api.voucherify.io",
+        "port": 443,
+    }
+    if not kind.__module__.startswith("aiohttp"):
+        return kind(errno.ECONNRESET, "reset")
+    if issubclass(kind, aiohttp.ClientOSError) and not issubclass(kind, aiohttp.ClientConnectorError):
+        return kind(errno.ECONNRESET, "reset")
+    if "__init__" not in {
+        name for base in kind.__mro__ if base.__module__ == kind.__module__ for name in vars(base)
+    }:
+        return kind("fault")
+    needed = [
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    return kind(*(values[name] for name in needed))
+
+
+class TestFaults:
+    @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
+    def test_each_is_a_transport_error(self, kind: type[Exception], api: Api) -> None:
+        """Whatever aiohttp raises comes out as one error, after all attempts where another may help."""
+        fault = make_fault(kind)
+        attempts = 1 if isinstance(fault, aiohttp.ClientSSLError) else 5
+
+        @virtually
+        async def check() -> None:
+            api.get(URL_OF_ID, exception=fault, repeat=True)
+            async with ExportsClient(*KEYS, retry=RETRY, clock=VirtualClock()) as client:
+                with pytest.raises(TransportError, match=f"GET /v1/exports/{ID}") as caught:
+                    await client.get_export(ID)
+            assert caught.value.attempts == attempts
+            assert f"(attempt {attempts})" in str(caught.value)
+            assert caught.value.__cause__ is fault
+
+        check()
+
+    @pytest.mark.parametrize("status", range(400, 600))
+    def test_each_status_is_its_error(self, status: int, api: Api) -> None:
+        """The transient ones are tried again, the others end at once."""
+        attempts = 5 if status in {408, 429, 500, 502, 503, 504} else 1
+
+        @virtually
+        async def check() -> None:
+            api.get(URL_OF_ID, status=status, body="<html>", content_type="text/html", repeat=True)
+            async with ExportsClient(*KEYS, retry=RETRY, clock=VirtualClock()) as client:
+                with pytest.raises(ApiError) as caught:
+                    await client.get_export(ID)
+            assert type(caught.value) is ApiError.for_status(status)
+            assert sum(len(calls) for calls in api.requests.values()) == attempts
+
+        check()
+
+    @pytest.mark.parametrize(
+        ("fault", "reason", "requests"),
+        [
+            # Before there is a whole header, aiohttp itself repeats a GET once.
+            ({"reset": "before"}, "the connection failed: ", 10),
+            ({"reset": "headers"}, "the connection failed: ", 10),
+            ({"reset": "body"}, "the connection failed: ", 5),
+            ({"delay": float("inf")}, "no answer within 0.02 s", 5),
+        ],
+        ids=str,
+    )
+    async def test_real_ones(
+        self, fault: dict[str, Any], reason: str, requests: int, connect: Connect, sandbox: Sandbox
+    ) -> None:
+        """Resets at every stage, and silence, over real sockets."""
+        sandbox.fail(times=None, **fault)
+
+        with pytest.raises(TransportError, match=reason) as caught:
+            await connect(request_timeout=0.02).get_export(ID)
+        assert caught.value.attempts == 5
+        assert len(sandbox.requests) == requests
+
+    async def test_a_refused_connection(self, connect: Connect) -> None:
+        """Nobody listens: the error names the address."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            with pytest.raises(TransportError, match=f"127.0.0.1:{port}") as caught:
+                await connect(base_url=f"http://127.0.0.1:{port}").get_export(ID)
+        assert caught.value.attempts == 5
+
+    async def test_a_name_that_does_not_resolve(self, connect: Connect) -> None:
+        """The error names the host, and what to check."""
+
+        class Nowhere(aiohttp.abc.AbstractResolver):
+            async def resolve(self, *args: Any, **kwargs: Any) -> list[Any]:
+                raise OSError(None, "no such host")
+
+            async def close(self) -> None:
+                pass
+
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Nowhere())) as session:
+            client = connect(base_url="https://api.invalid", session=session)
+            with pytest.raises(
+                TransportError, match=r"'api\.invalid' could not be resolved: check the network"
+            ):
+                await client.get_export(ID)
+
+    async def test_a_certificate_that_nobody_signed(self, connect: Connect, sandbox: Sandbox) -> None:
+        """A server that speaks no TLS is a TLS fault."""
+        with pytest.raises(TransportError, match="TLS failed") as caught:
+            await connect(base_url=sandbox.url.replace("http:", "https:")).get_export(ID)
+        assert caught.value.attempts == 1
+
+    async def test_a_broken_answer_that_quotes_the_token(self, connect: Connect, sandbox: Sandbox) -> None:
+        """A cause that would show a secret in the traceback is left out."""
+
+        async def quote(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"HTTP/1.1 200 OK\r\nX-Said {sandbox.app_token}\r\n\r\n".encode())
+            writer.close()
+            await writer.wait_closed()
+
+        server = await asyncio.start_server(quote, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            client = connect(base_url=f"http://127.0.0.1:{port}", retry=RetryPolicy(attempts=1))
+            with pytest.raises(TransportError) as caught:
+                await client.get_export(ID)
+            await client.close()
+
+        assert sandbox.app_token not in str(caught.value)
+        assert "X-Said …" in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+class TestRetries:
+    @virtually
+    async def test_a_passing_fault_is_tried_again(self) -> None:
+        """Two faults, then an answer: one export, and the pauses that the policy says."""
+        clock = VirtualClock()
+        events: list[Event] = []
+        with Api() as api:
+            api.get(URL_OF_ID, exception=aiohttp.ServerDisconnectedError())
+            api.get(URL_OF_ID, status=503)
+            api.get(URL_OF_ID, payload=wire())
+            async with ExportsClient(*KEYS, retry=RETRY, clock=clock, on_event=events.append) as client:
+                assert await client.get_export(ID) == Export.from_dict(wire())
+
+        assert clock.monotonic() == 6
+        assert [type(event) for event in events] == [
+            RequestFailed,
+            RetryScheduled,
+            RequestCompleted,
+            RetryScheduled,
+            RequestCompleted,
+        ]
+        assert [getattr(event, "attempt", None) for event in events] == [1, 1, 2, 2, 3]
+        assert isinstance(events[3], RetryScheduled)
+        assert events[3].delay == 3
+        assert "503" in events[3].error
+
+    @virtually
+    async def test_one_attempt_is_one(self) -> None:
+        """A policy of one attempt never tries again."""
+        with Api() as api:
+            api.get(URL_OF_ID, status=503)
+            async with ExportsClient(*KEYS, retry=RetryPolicy(attempts=1)) as client:
+                with pytest.raises(ServerError):
+                    await client.get_export(ID)
+
+    @virtually
+    async def test_no_more_than_so_many_at_the_same_time(self) -> None:
+        """`max_connections` bounds what is under way; a request's time begins when it is sent."""
+        at_once: list[int] = []
+        under_way = 0
+
+        async def slow(url: URL, **kwargs: Any) -> None:
+            nonlocal under_way
+            under_way += 1
+            at_once.append(under_way)
+            await asyncio.sleep(25)
+            under_way -= 1
+
+        with Api() as api:
+            api.get(URL_OF_ID, payload=wire(), callback=slow, repeat=True)
+            async with ExportsClient(*KEYS, max_connections=3, clock=VirtualClock()) as client:
+                await asyncio.gather(*(client.get_export(ID) for _ in range(9)))
+
+        assert max(at_once) == 3
+
+
+def epoch(seconds: float) -> str:
+    return f"{EPOCH + seconds:.0f}"
+
+
+NAMED_TIMES: list[tuple[dict[str, str], float]] = [
+    ({"Retry-After": "30"}, 30),
+    ({"Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT"}, 30),
+    ({"X-Rate-Limit-Retry": epoch(30)}, 30),
+    ({"Retry-After": "30", "X-Rate-Limit-Retry": epoch(5)}, 30),
+]
+
+
+class TestQuota:
+    @pytest.mark.parametrize(("headers", "delay"), NAMED_TIMES)
+    @pytest.mark.parametrize("skew", [0, -3600, 3600])
+    def test_after_a_429_nobody_sends_early(
+        self, headers: dict[str, str], delay: float, skew: float, api: Api
+    ) -> None:
+        """The refused call and all others wait as long as the server meant, whatever clock we have."""
+
+        @virtually
+        async def check() -> None:
+            clock = VirtualClock(skew)
+            sent: list[float] = []
+
+            def note(url: URL, **kwargs: Any) -> None:
+                sent.append(clock.monotonic())
+
+            date = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
+            api.get(URL_OF_ID, status=429, headers=date | headers, callback=note)
+            api.get(URL_OF_ID, payload=wire(), callback=note, repeat=True)
+            async with ExportsClient(*KEYS, clock=clock, retry=RetryPolicy(attempts=1)) as client:
+                first = asyncio.ensure_future(client.get_export(ID))
+                await asyncio.sleep(1)
+                await asyncio.gather(first, client.get_export(ID), client.get_export(ID))
+            assert sent == [0, delay, delay, delay]
+
+        check()
+
+    @virtually
+    async def test_waiting_for_quota_is_no_attempt(self) -> None:
+        """Ten refusals in a row leave all attempts to a fault that follows."""
+        clock = VirtualClock()
+        with Api() as api:
+            for _ in range(10):
+                api.get(URL_OF_ID, status=429, headers={"Retry-After": "10"})
+            api.get(URL_OF_ID, status=503)
+            api.get(URL_OF_ID, payload=wire())
+            policy = RetryPolicy(attempts=2, wait=wait_fixed(3))
+            async with ExportsClient(*KEYS, clock=clock, retry=policy) as client:
+                assert (await client.get_export(ID)).is_done
+
+        assert clock.monotonic() == 103
+
+    @virtually
+    async def test_too_long_a_wait_is_an_error_at_once(self) -> None:
+        """A time beyond `max_quota_wait` is told, and so is it to the next call, which is not sent."""
+        clock = VirtualClock()
+        with Api() as api:
+            api.get(URL_OF_ID, status=429, headers={"Retry-After": "121"}, payload={"message": "Too many"})
+            async with ExportsClient(*KEYS, clock=clock) as client:
+                with pytest.raises(RateLimitedError, match="429 · Too many") as caught:
+                    await client.get_export(ID)
+                assert caught.value.retry_at == datetime(2026, 1, 1, 0, 2, 1, tzinfo=UTC)
+
+                await asyncio.sleep(0.5)
+                with pytest.raises(RateLimitedError, match=r"not sent, since .* for another 120 s") as caught:
+                    await client.get_export(ID)
+                assert caught.value.retry_at == datetime(2026, 1, 1, 0, 2, 1, tzinfo=UTC)
+            assert sum(len(calls) for calls in api.requests.values()) == 1
+
+        assert clock.monotonic() == 0.5
+
+    @pytest.mark.parametrize(
+        "headers", [{}, {"Retry-After": "0"}, {"X-Rate-Limit-Retry": epoch(-60)}, {"Retry-After": "soon"}]
+    )
+    def test_a_refusal_that_names_no_time_uses_up_attempts(self, headers: dict[str, str], api: Api) -> None:
+        """The whole client holds for 1, 2, 4 … seconds, and the call gives up after its attempts."""
+
+        @virtually
+        async def check() -> None:
+            clock = VirtualClock()
+            sent: list[float] = []
+            api.get(
+                URL_OF_ID,
+                status=429,
+                headers=headers,
+                callback=lambda url, **kwargs: sent.append(clock.monotonic()),
+                repeat=True,
+            )
+            policy = RetryPolicy(attempts=4, wait=wait_fixed(0.5))
+            async with ExportsClient(*KEYS, clock=clock, retry=policy) as client:
+                with pytest.raises(RateLimitedError) as caught:
+                    await client.get_export(ID)
+            assert caught.value.retry_at is None
+            assert sent == [0, 1, 3, 7]
+
+        check()
+
+    @virtually
+    async def test_an_exhausted_quota_is_an_event(self) -> None:
+        """The event says for how long nothing may be sent, and until when."""
+        events: list[Event] = []
+        with Api() as api:
+            api.get(URL_OF_ID, status=429, headers={"Retry-After": "10"})
+            api.get(URL_OF_ID, payload=wire())
+            async with ExportsClient(*KEYS, clock=VirtualClock(), on_event=events.append) as client:
+                await client.get_export(ID)
+
+        assert [event for event in events if isinstance(event, QuotaExhausted)] == [
+            QuotaExhausted(delay=10, retry_at=datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC))
+        ]
+
+    async def test_calls_stay_inside_a_real_window(self, connect: Connect) -> None:
+        """With nothing left in the window, a call waits for the next instead of being refused."""
+        now = [1_767_225_600.0]
+        async with Sandbox(scheduled_for=0, rate_limit=(2, 60), clock=lambda: now[0]) as sandbox:
+
+            class Jump:
+                monotonic = wall = staticmethod(lambda: now[0])
+
+                async def sleep(self, seconds: float, /) -> None:
+                    now[0] += seconds
+
+            export_id = sandbox.add_export("customer")
+            client = connect(
+                base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, clock=Jump()
+            )
+            for _ in range(5):
+                await client.get_export(export_id)
+
+        assert [request.status for request in sandbox.requests] == [200] * 5
+        assert now[0] == 1_767_225_600 + 120
+
+
+class TestPolls:
+    async def test_a_poll_is_sent_once(self, connect: Connect, sandbox: Sandbox) -> None:
+        """401 ends a wait after one request."""
+        client = connect(app_token="wrong")
+
+        with pytest.raises(AuthenticationError, match="check the app id and token"):
+            await client.wait_until_done(ID)
+        assert len(sandbox.requests) == 1
+
+    @virtually
+    async def test_a_poll_in_the_queue_is_not_sent_after_a_refusal(self) -> None:
+        """The gate is looked at when the turn comes, not when the poll was planned."""
+        random.seed(1)
+        clock = VirtualClock()
+        sent: list[float] = []
+
+        async def note(url: URL, **kwargs: Any) -> None:
+            sent.append(clock.monotonic())
+            await asyncio.sleep(1)
+
+        with Api() as api:
+            urls = [f"https://api.voucherify.io/v1/exports/exp_{number}" for number in range(3)]
+            api.get(urls[0], payload=wire(id="exp_0"), callback=note)
+            api.get(urls[1], status=429, headers={"Retry-After": "60"}, callback=note)
+            for url in urls[1:]:
+                api.get(url, payload=wire(), callback=note)
+            async with ExportsClient(*KEYS, clock=clock, max_connections=1) as client:
+                exports = await asyncio.gather(*(client.wait_until_done(f"exp_{n}") for n in range(3)))
+
+        assert all(export.is_done for export in exports)
+        assert sent == [0, 1, 62, 63]

@@ -1,0 +1,122 @@
+"""What the rate-limit headers allow, and when; the times are seconds of a monotonic clock.
+
+Source of the limits: Voucherify, "API limits". They are the project's: other processes spend from the
+same quota, which shows in what remains.
+"""
+
+import math
+
+from ._wire import moment
+from .errors import RateLimitedError
+from .models import RateLimit
+
+_ASSUMED_PERIOD = 60.0  # until a reset says otherwise: a minute on every plan but the sandbox's hour
+_LONGEST_HOLD = 60.0
+
+
+class Quota:
+    """The books of one client: what was allowed, what was sent, and when the next may be."""
+
+    def __init__(self, poll_share: float) -> None:
+        self._poll_share = poll_share
+        self._closed_until = -math.inf
+        self._nameless_refusals = 0
+        self._learned = False
+        self._limit: int | None = None
+        self._remaining = 0
+        self._window_ends = -math.inf
+        self._resets_at = -math.inf
+        self._direct_in_flight = 0
+        self._polls_in_flight = 0
+        self._polls_in_window = 0
+        self._last_poll = -math.inf
+
+    def sent(self) -> None:
+        """A direct call's request goes out."""
+        self._direct_in_flight += 1
+
+    def ended(self) -> None:
+        """A direct call's request is over, well or not."""
+        self._direct_in_flight -= 1
+
+    def poll_sent(self, now: float) -> None:
+        """A poll goes out."""
+        self._polls_in_flight += 1
+        self._polls_in_window += 1
+        self._last_poll = now
+
+    def poll_ended(self) -> None:
+        """A poll is over, well or not."""
+        self._polls_in_flight -= 1
+
+    def answered(self, now: float, said: RateLimit, reset_in: float | None) -> None:
+        """An answer came; `reset_in` is in how many seconds it says that the next window begins."""
+        self._learned = True
+        if said.limit is None or said.remaining is None:
+            return
+        if reset_in is not None and reset_in > 0:
+            self._resets_at = now + reset_in
+            if self._resets_at > self._window_ends + 1:  # the server's figures are whole seconds
+                self._begin_window(self._resets_at)
+        elif now >= self._window_ends:
+            self._begin_window(now + _ASSUMED_PERIOD)
+        self._limit, self._remaining = said.limit, said.remaining
+
+    def _begin_window(self, ends: float) -> None:
+        self._window_ends = ends
+        self._polls_in_window = self._polls_in_flight
+
+    def accepted(self) -> None:
+        """An answer was no refusal."""
+        self._nameless_refusals = 0
+
+    def refused(self, now: float, delay: float | None) -> None:
+        """A 429 came; without a delay that it names, the client holds for longer each time."""
+        if delay is None:
+            self._nameless_refusals += 1
+            delay = min(2.0 ** (self._nameless_refusals - 1), _LONGEST_HOLD)
+        self._closed_until = max(self._closed_until, now + delay)
+
+    def opens_at(self, now: float) -> float:
+        """When anything may be sent: `now`, or later."""
+        spent = self._limit is not None and self._remaining == 0
+        return max(now, self._closed_until, self._resets_at if spent else now)
+
+    def poll_at(self, now: float) -> float:
+        """When the next poll may be sent: `now`, or later; infinity until an answer brings news.
+
+        Polling takes its share of a window's limit, and at any moment its share of what remains,
+        evenly over the time that remains.
+        """
+        opens = self.opens_at(now)
+        if opens > now:
+            return opens
+        if not self._learned and self._polls_in_flight:
+            return math.inf  # one goes ahead and learns what the others may spend
+        if self._limit is None:
+            return now
+        if now >= self._window_ends:
+            self._begin_window(now + _ASSUMED_PERIOD)
+            self._remaining = self._limit
+        allowed = self._polls_allowed(self._limit)
+        if allowed < 1:
+            return self._window_ends
+        if not self._polls_in_window:
+            return now
+        return max(now, self._last_poll + (self._window_ends - self._last_poll) / (allowed + 1))
+
+    def _polls_allowed(self, limit: int) -> float:
+        of_window = max(1.0, self._poll_share * limit) - self._polls_in_window
+        in_flight = self._direct_in_flight + self._polls_in_flight
+        of_rest = self._poll_share * (self._remaining - in_flight)
+        untouched = self._remaining == limit and not in_flight
+        return min(of_window, max(1.0, of_rest) if untouched else of_rest)
+
+
+def spent_error(request: str, delay: float, wall: float) -> RateLimitedError:
+    """The error of a request that is not even sent, since it would be refused for `delay` seconds more."""
+    error = RateLimitedError(
+        f"{request}: not sent, since the project's quota is spent for another {delay:.0f} s", status=429
+    )
+    error.retry_at = moment(wall + delay)
+    return error

@@ -1,0 +1,240 @@
+"""The only I/O with the API: session, credentials, quota, retries and events."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from tenacity import RetryCallState
+from yarl import URL
+
+from ._clock import Clock
+from ._quota import Quota, spent_error
+from ._version import __version__
+from ._wire import MAX_BODY, Answer, error_from, invalid, moment, rate_limit_from, reset_delay, retry_delay
+from .auth import Auth
+from .errors import ApiError, ClientClosedError, RateLimitedError, TransportError
+from .events import EventHook, QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled
+from .models import RateLimit
+from .polling import RetryPolicy
+
+_TRANSIENT = {408, 500, 502, 503, 504}
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may well succeed a little later."""
+    if isinstance(error, TransportError):
+        return not isinstance(error.__cause__, aiohttp.ClientSSLError)
+    if isinstance(error, RateLimitedError):
+        return error.retry_at is None  # otherwise it is known that a little later is too soon
+    return isinstance(error, ApiError) and error.status in _TRANSIENT
+
+
+class Transport:
+    """Sends the requests of one client."""
+
+    def __init__(
+        self,
+        base_url: URL,
+        auth: Auth,
+        *,
+        session: aiohttp.ClientSession | None,
+        request_timeout: float,
+        retry: RetryPolicy,
+        quota: Quota,
+        max_quota_wait: float,
+        max_connections: int,
+        clock: Clock,
+        emit: EventHook,
+    ) -> None:
+        self._base_url = base_url
+        self._auth = auth
+        self.redact = auth.redactor()
+        self._session = session
+        self._owns_session = session is None
+        self._timeout = aiohttp.ClientTimeout(total=request_timeout)
+        self._retry = retry
+        self._quota = quota
+        self._max_quota_wait = max_quota_wait
+        self._max_connections = max_connections
+        self._slots = asyncio.Semaphore(max_connections)
+        self._clock = clock
+        self._emit = emit
+        self._closed = False
+        self._calls: set[asyncio.Timeout] = set()
+
+    async def request(self, method: str, path: str) -> Answer:
+        """Send a request on behalf of a caller: retried, and delayed while the quota is spent."""
+        give_up = self._clock.monotonic() + self._max_quota_wait
+        attempts = itertools.count(1)
+
+        async def attempt() -> Answer:
+            return await self._send_in_quota(method, path, next(attempts), give_up)
+
+        def announce(state: RetryCallState) -> None:
+            self._announce_retry(method, path, state)
+
+        retrying = self._retry.retrying(when=is_transient, sleep=self._clock.sleep, before_sleep=announce)
+        async with self._until_closed():
+            return await retrying(attempt)
+
+    async def poll(self, path: str, query: str = "") -> Answer:
+        """Send a GET once: a fault is for the poller to judge, and a closed gate is not waited for."""
+        async with self._slots:
+            self._check_open()
+            if self._delay() > 0:
+                raise self._spent(f"GET {path}")
+            return await self._send("GET", path, 1, query)
+
+    async def close(self) -> None:
+        """End every request under way with `ClientClosedError`, and close the session if it is ours."""
+        self._closed = True
+        for call in self._calls:
+            call.reschedule(asyncio.get_running_loop().time())
+        while self._calls:  # noqa: ASYNC110 - each ends within a few steps of the loop
+            await asyncio.sleep(0)
+        if self._owns_session and self._session is not None:
+            await self._session.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError
+        if self._session is not None and self._session.closed:
+            raise ClientClosedError("The aiohttp session that this client was given is closed")
+
+    @asynccontextmanager
+    async def _until_closed(self) -> AsyncGenerator[None]:
+        self._check_open()
+        call = asyncio.timeout(None)
+        self._calls.add(call)
+        try:
+            async with call:
+                yield
+        except TimeoutError:
+            raise ClientClosedError from None
+        finally:
+            self._calls.discard(call)
+
+    async def _send_in_quota(self, method: str, path: str, attempt: int, give_up: float) -> Answer:
+        """Send once, or again after a refusal that names its end; waiting for quota is no attempt."""
+        async with self._slots:
+            while True:
+                await self._wait_for_quota(f"{method} {path}", give_up)
+                self._quota.sent()
+                try:
+                    return await self._send(method, path, attempt)
+                except RateLimitedError as error:
+                    if error.retry_at is None or self._clock.monotonic() + self._delay() > give_up:
+                        raise
+                finally:
+                    self._quota.ended()
+
+    async def _wait_for_quota(self, request: str, give_up: float) -> None:
+        while (delay := self._delay()) > 0:
+            if self._clock.monotonic() + delay > give_up:
+                raise self._spent(request)
+            await self._clock.sleep(delay)
+
+    def _delay(self) -> float:
+        """Seconds until anything may be sent."""
+        now = self._clock.monotonic()
+        return self._quota.opens_at(now) - now
+
+    def _spent(self, request: str) -> RateLimitedError:
+        return spent_error(request, self._delay(), self._clock.wall())
+
+    async def _send(self, method: str, path: str, attempt: int, query: str = "") -> Answer:
+        started = self._clock.monotonic()
+        try:
+            answer = await self._exchange(method, path, query)
+        except (aiohttp.ClientError, OSError) as fault:
+            elapsed = self._clock.monotonic() - started
+            error = self._transport_error(f"{method} {path}", fault, attempt)
+            self._emit(
+                RequestFailed(method=method, path=path, attempt=attempt, elapsed=elapsed, error=str(error))
+            )
+            # A cause that quotes a secret would show it in the traceback.
+            raise error from (fault if self.redact(str(fault)) == str(fault) else None)
+        rate_limit = self._keep_books(answer)
+        elapsed = self._clock.monotonic() - started
+        self._emit(
+            RequestCompleted(
+                method=method,
+                path=path,
+                status=answer.status,
+                attempt=attempt,
+                elapsed=elapsed,
+                rate_limit=rate_limit,
+            )
+        )
+        if not 200 <= answer.status <= 299:
+            raise error_from(answer, self.redact)
+        return answer
+
+    def _keep_books(self, answer: Answer) -> RateLimit:
+        now = self._clock.monotonic()
+        rate_limit = rate_limit_from(answer)
+        self._quota.answered(now, rate_limit, reset_delay(answer))
+        if answer.status == 429:
+            self._quota.refused(now, retry_delay(answer))
+            delay = self._delay()
+            self._emit(QuotaExhausted(delay=delay, retry_at=moment(self._clock.wall() + delay)))
+        else:
+            self._quota.accepted()
+        return rate_limit
+
+    async def _exchange(self, method: str, path: str, query: str) -> Answer:
+        async with self._open_session().request(
+            method,
+            URL(f"{self._base_url}{path}{query}", encoded=True),
+            headers=self._auth.headers(),
+            timeout=self._timeout,
+            allow_redirects=False,
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    break
+        answer = Answer(
+            f"{method} {path}", response.status, response.headers, bytes(body), self._clock.wall()
+        )
+        if len(body) > MAX_BODY:
+            raise invalid(answer, f"the body has more than {MAX_BODY} bytes", self.redact)
+        return answer
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": f"voucherify-exports/{__version__} {aiohttp.http.SERVER_SOFTWARE}"},
+            )
+        return self._session
+
+    def _transport_error(self, request: str, fault: Exception, attempt: int) -> TransportError:
+        if isinstance(fault, TimeoutError):
+            reason = f"no answer within {self._timeout.total:g} s"
+        elif isinstance(fault, aiohttp.ClientConnectorDNSError):
+            reason = f"the host name {fault.host!r} could not be resolved: check the network and the cluster"
+        elif isinstance(fault, aiohttp.ClientSSLError):
+            reason = f"TLS failed: {fault}"
+        else:
+            reason = f"the connection failed: {type(fault).__name__}: {fault}"
+        return TransportError(
+            f"{request}: {self.redact(reason)} (attempt {attempt})",
+            attempts=attempt,
+        )
+
+    def _announce_retry(self, method: str, path: str, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        self._emit(
+            RetryScheduled(
+                method=method,
+                path=path,
+                attempt=state.attempt_number,
+                delay=state.upcoming_sleep,
+                error=str(error),
+            )
+        )

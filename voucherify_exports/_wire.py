@@ -1,0 +1,219 @@
+"""From an answer's status, headers and body to a model or an error; no I/O.
+
+Sources: Voucherify API reference, "Errors" and "API limits"; RFC 9110, "Retry-After" and "Date".
+"""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeGuard
+from urllib.parse import quote
+
+from attrs import frozen
+
+from ._redact import Redactor
+from .errors import ApiError, ConfigurationError, InvalidResponseError, RateLimitedError
+from .models import Export, ExportPage, RateLimit
+
+MAX_BODY = 16 * 1024 * 1024
+"""The most bytes that a JSON answer may have; a page of 100 exports has about 60 kB."""
+
+_EXCERPT = 200
+_ID_LENGTH = 256
+
+
+@frozen
+class Answer:
+    """One HTTP answer: what was asked ("GET /v1/exports/exp_1"), and what came, at which Unix time."""
+
+    request: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received: float
+
+
+def export_path(export_id: object) -> str:
+    """The path of one export; `TypeError` or `ConfigurationError` for what cannot be an id."""
+    if not isinstance(export_id, str):
+        raise TypeError(f"an export id is a str, not {type(export_id).__name__}")
+    if len(export_id) > _ID_LENGTH:
+        raise ConfigurationError(
+            f"an export id has at most {_ID_LENGTH} characters, this one has {len(export_id)}"
+        )
+    if export_id in {"", ".", ".."} or any(_is_forbidden(character) for character in export_id):
+        raise ConfigurationError(f"{export_id!r} cannot be an export id: expected something like 'exp_…'")
+    return f"/v1/exports/{quote(export_id, safe='')}"
+
+
+def _is_forbidden(character: str) -> bool:
+    return character in "/?#" or unicodedata.category(character) in {"Cc", "Cs"}
+
+
+def export_from(answer: Answer, redact: Redactor) -> Export:
+    """The export in an answer; `InvalidResponseError` says what is wrong with it, and where."""
+    try:
+        return Export.from_dict(_json_from(answer.body))
+    except ValueError as error:
+        problem = redact(str(error))
+    raise invalid(answer, problem, redact)
+
+
+def page_from(answer: Answer, redact: Redactor) -> ExportPage:
+    """The page of exports in an answer; an entry that is no export is left out, and spoils only itself."""
+    try:
+        wire = _json_from(answer.body)
+        if not _is_object(wire) or not isinstance(wire.get("exports"), list):
+            raise ValueError("a list of exports was expected")
+    except ValueError as error:
+        problem = redact(str(error))
+    else:
+        total = wire.get("total")
+        exports = tuple(filter(None, map(_entry_from, wire["exports"])))
+        return ExportPage(exports=exports, total=total if isinstance(total, int) else len(exports))
+    raise invalid(answer, problem, redact)
+
+
+def _entry_from(wire: Any) -> Export | None:
+    try:
+        return Export.from_dict(wire)
+    except ValueError:
+        return None
+
+
+def _json_from(body: bytes) -> Any:
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("the body is JSON nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"the body is not JSON: {error}") from None
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def invalid(answer: Answer, problem: str, redact: Redactor) -> InvalidResponseError:
+    """An `InvalidResponseError` about an answer, with the beginning of its body."""
+    # Redacted before it is cut: half a secret is not recognised.
+    text = redact(answer.body[: 20 * _EXCERPT].decode("utf-8", "replace"))
+    excerpt = text[:_EXCERPT]
+    return InvalidResponseError(
+        f"{answer.request}: answer {answer.status} is not as expected: {problem}. It begins: {excerpt!r}",
+        problem=problem,
+        excerpt=excerpt,
+    )
+
+
+def error_from(answer: Answer, redact: Redactor) -> ApiError | InvalidResponseError:
+    """The error for an answer whose status is not 2xx."""
+    if not 400 <= answer.status <= 599:
+        host = answer.headers.get("Location", "").partition("?")[0]
+        target = f" to {redact(host)}" if host else ""
+        return invalid(answer, f"a redirect{target}, which is not followed: check base_url", redact)
+    said = _error_body(answer.body, redact)
+    error = ApiError.for_status(answer.status)(_error_text(answer, said), status=answer.status, **said)
+    if isinstance(error, RateLimitedError):
+        delay = retry_delay(answer)
+        error.retry_at = None if delay is None else moment(answer.received + delay)
+    return error
+
+
+_SAID = ("key", "message", "details", "request_id", "resource_id", "resource_type")
+
+
+def _error_body(body: bytes, redact: Redactor) -> dict[str, str | None]:
+    """What an error's body says of itself: gateways in between may send HTML, or nothing."""
+    try:
+        wire = _json_from(body)
+    except ValueError:
+        wire = None
+    said = wire if _is_object(wire) else {}
+    return {name: redact(said[name]) if isinstance(said.get(name), str) else None for name in _SAID}
+
+
+_ADVICE = {
+    401: "check the app id and token, and that the cluster is the project's",
+    402: "the plan's quota is used up",
+    403: "these credentials may not do this: check the project's keys and their scopes",
+    404: "check the id, and that it belongs to this project",
+    429: "too many requests from this project, all its processes counted",
+}
+
+
+def _error_text(answer: Answer, said: Mapping[str, str | None]) -> str:
+    parts = [f"{answer.request}: {answer.status}", said["key"], said["message"], said["details"]]
+    text = " · ".join(part for part in parts if part)
+    if answer.status in _ADVICE:
+        text += f" ({_ADVICE[answer.status]})"
+    return f"{text} [request {said['request_id']}]" if said["request_id"] else text
+
+
+def rate_limit_from(answer: Answer) -> RateLimit:
+    """What the rate-limit headers of an answer say, the time by this machine's clock."""
+    delay = reset_delay(answer)
+    return RateLimit(
+        limit=_whole(answer.headers.get("X-Rate-Limit-Limit")),
+        remaining=_whole(answer.headers.get("X-Rate-Limit-Remaining")),
+        resets_at=None if delay is None else moment(answer.received + delay),
+        kind=answer.headers.get("X-Rate-Limit-Type"),
+    )
+
+
+def reset_delay(answer: Answer) -> float | None:
+    """Seconds from the answer to the time in `X-Rate-Limit-Retry`, `None` without it; may be negative."""
+    epoch = _number(answer.headers.get("X-Rate-Limit-Retry"))
+    return None if epoch is None else epoch - _server_time(answer)
+
+
+def retry_delay(answer: Answer) -> float | None:
+    """Seconds until a refused request is allowed again, `None` if nothing names a time to come."""
+    said = answer.headers.get("Retry-After")
+    delay = _number(said)
+    if delay is None:
+        date = _date(said)
+        delay = reset_delay(answer) if date is None else date - _server_time(answer)
+    return delay if delay is not None and delay > 0 else None
+
+
+def _server_time(answer: Answer) -> float:
+    """The server's Unix time when it answered, as well as can be known.
+
+    `Date` has whole seconds. Where it agrees with this machine's clock, that one is finer; where
+    not, the server's is what the times in its headers are meant in.
+    """
+    date = _date(answer.headers.get("Date"))
+    if date is None or date <= answer.received <= date + 1:
+        return answer.received
+    return date
+
+
+def moment(unix_time: float) -> datetime | None:
+    """The aware UTC datetime of a Unix time, `None` beyond the year 9999."""
+    try:
+        return datetime.fromtimestamp(unix_time, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _date(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def _whole(text: str | None) -> int | None:
+    number = _number(text)
+    return None if number is None else int(number)

@@ -1,0 +1,243 @@
+"""The front door: one object through which everything is asked."""
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from attrs import frozen
+from yarl import URL
+
+from ._clock import Clock, SystemClock
+from ._quota import Quota
+from ._transport import Transport
+from ._watcher import Watcher
+from ._wire import export_from, export_path, page_from
+from .auth import AppKeys, Auth
+from .errors import ClientClosedError, ConfigurationError, ExportFailedError
+from .events import EventHook, log_event
+from .models import Export, ExportPage
+from .polling import PollPolicy, RetryPolicy
+
+
+class ExportsClient:
+    """The exports of one Voucherify project, for asyncio.
+
+    >>> async with ExportsClient(app_id, app_token) as client:  # doctest: +SKIP
+    ...     export = await client.wait_until_done("exp_CGnCVltmWjI9V1pGlnunw2Nf")
+
+    Give the two keys of the project, or `auth`. One client serves any number of concurrent calls in
+    one event loop, and makes its session at the first of them.
+
+    - `cluster`: `api` (Europe), `us1.api` or `as1.api`; `base_url` wins over it, and must be https
+      unless its host is a loopback one.
+    - `session`: an `aiohttp.ClientSession` of your own, which is used and never closed.
+    - `request_timeout`: seconds for one request, from connecting to the end of the body.
+    - `retry`: how often a direct call tries again after a transient fault.
+    - `poll`: how often one waiter looks at its export. `poll_share`: what polling may take of the
+      rate limit, above 0 and at most 1; the rest is for others.
+    - `max_quota_wait`: seconds that a direct call may wait for the rate limit to reset.
+    - `max_connections`: requests under way at the same time.
+    - `on_event`: called with each event instead of logging it, see `voucherify_exports.events`.
+    - `clock`: time itself, for tests.
+
+    Raises `ConfigurationError` for what cannot be right, before anything is sent.
+    """
+
+    def __init__(
+        self,
+        app_id: str | None = None,
+        app_token: str | None = None,
+        *,
+        cluster: str = "api",
+        base_url: str | URL | None = None,
+        auth: Auth | None = None,
+        session: aiohttp.ClientSession | None = None,
+        request_timeout: float = 30.0,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        poll: PollPolicy = PollPolicy(),  # noqa: B008 - frozen
+        poll_share: float = 0.5,
+        max_quota_wait: float = 120.0,
+        max_connections: int = 20,
+        trusted_hosts: Iterable[str] = (),
+        on_event: EventHook | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._auth = _choose_auth(app_id, app_token, auth)
+        self._base_url = _check_base_url(_cluster_url(cluster) if base_url is None else base_url)
+        _check_range("request_timeout", request_timeout, above=0)
+        _check_range("poll_share", poll_share, above=0, most=1)
+        _check_range("max_connections", max_connections, above=0)
+        _check_range("max_quota_wait", max_quota_wait, least=0)
+        self._poll = poll
+        self._closed = False
+        emit = on_event or log_event
+        clock = clock or SystemClock()
+        quota = Quota(poll_share)
+        self._transport = Transport(
+            self._base_url,
+            self._auth,
+            session=session,
+            request_timeout=request_timeout,
+            retry=retry,
+            quota=quota,
+            max_quota_wait=max_quota_wait,
+            max_connections=max_connections,
+            clock=clock,
+            emit=emit,
+        )
+        self._watcher = Watcher(_Polls(self._transport), quota, clock, emit)
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """A client from `VOUCHERIFY_APP_ID`, `_APP_TOKEN`, `_CLUSTER` and `_BASE_URL`.
+
+        `overrides` are arguments of the class and win. `ConfigurationError` names what is missing.
+        """
+        names = ["cluster", "base_url"]
+        if "auth" not in overrides:
+            names += ["app_id", "app_token"]
+        found = {name: os.environ.get(f"VOUCHERIFY_{name.upper()}") for name in names}
+        options: dict[str, Any] = {name: value for name, value in found.items() if value} | overrides
+        missing = [f"VOUCHERIFY_{name.upper()}" for name in names[2:] if name not in options]
+        if missing:
+            raise ConfigurationError(f"not set in the environment: {' and '.join(missing)}")
+        return cls(**options)
+
+    def __repr__(self) -> str:
+        return f"<ExportsClient {self._base_url} {self._auth!r}>"
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the client: every call and every wait that is pending raises `ClientClosedError`."""
+        self._closed = True
+        await self._watcher.close()
+        await self._transport.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError
+
+    async def get_export(self, export_id: str) -> Export:
+        """One export as it is now: exactly one GET when nothing fails.
+
+        Raises `ExportNotFoundError`, `AuthenticationError` and the like for what Voucherify answers,
+        `TransportError` when no answer came in all attempts, `InvalidResponseError` for an answer
+        that is no export, `RateLimitedError` when the quota is spent for longer than `max_quota_wait`.
+        """
+        path = export_path(export_id)
+        return export_from(await self._transport.request("GET", path), self._transport.redact)
+
+    async def wait_until_done(
+        self,
+        export: str | Export,
+        *,
+        timeout: float | None = 1800.0,
+        poll: PollPolicy | None = None,
+        on_update: Callable[[Export], object] | None = None,
+        raise_on_error: bool = True,
+    ) -> Export:
+        """Wait until an export is DONE, and return it with its result URL.
+
+        `timeout` bounds the whole wait in seconds, `None` does not; the last look is taken when it is
+        over, and given a second. `on_update` is called with the export at each change of its status,
+        the first sight and the last change included. A fault on the way is no news and never the end.
+
+        Raises `ExportFailedError` when the export ends in ERROR (with `raise_on_error=False` it is
+        returned), `WaitTimeoutError` when the time is over, `ExportNotFoundError` when there is no
+        such export (any more), `AuthenticationError` or `PermissionDeniedError` for the credentials,
+        `RateLimitedError` at once when the quota is spent for longer than the wait may take.
+
+        Cancelling the wait ends this wait alone, and nothing at Voucherify.
+        """
+        export_id = export.id if isinstance(export, Export) else export
+        export_path(export_id)
+        if timeout is not None:
+            _check_range("timeout", timeout, least=0)
+        self._check_open()
+        seen = export if isinstance(export, Export) else None
+        if seen is None or not (seen.is_failed or (seen.result_url and seen.is_done)):
+            seen = await self._watcher.wait(export_id, seen, timeout, poll or self._poll, on_update)
+        if seen.is_failed and raise_on_error:
+            raise ExportFailedError(seen)
+        return seen
+
+
+@frozen
+class _Polls:
+    """The watcher's source: each call is one request, never repeated."""
+
+    _transport: Transport
+
+    async def get(self, export_id: str) -> Export:
+        return export_from(await self._transport.poll(export_path(export_id)), self._transport.redact)
+
+    async def list_page(self, page: int) -> ExportPage:
+        query = f"?limit=100&page={page}&order=-created_at"
+        return page_from(await self._transport.poll("/v1/exports", query), self._transport.redact)
+
+
+def _choose_auth(app_id: str | None, app_token: str | None, auth: Auth | None) -> Auth:
+    if auth is not None:
+        if app_id is not None or app_token is not None:
+            raise ConfigurationError("give either app_id and app_token, or auth, not both")
+        return auth
+    if app_id is None or app_token is None:
+        missing = "app_id" if app_id is None else "app_token"
+        raise ConfigurationError(f"{missing} is missing: give app_id and app_token, or auth")
+    return AppKeys(app_id, app_token)
+
+
+def _cluster_url(cluster: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", cluster):
+        raise ConfigurationError(f"cluster {cluster!r} is not like 'api', 'us1.api' or 'as1.api'")
+    return f"https://{cluster}.voucherify.io"
+
+
+def _check_base_url(given: str | URL) -> URL:
+    try:
+        url = URL(given)
+        host = url.host
+    except ValueError:
+        raise ConfigurationError("base_url is not a URL") from None
+    if url.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError("base_url must be like 'https://api.voucherify.io'")
+    if url.user is not None or url.password is not None or url.query_string or url.fragment:
+        raise ConfigurationError("base_url must have no user, password, query or fragment")
+    if url.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"base_url must be https for the host {host!r}: the credentials would travel in the clear"
+        )
+    return URL(str(url).rstrip("/"))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_range(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+) -> None:
+    # Written so that NaN, which is neither, is refused.
+    fits = (above is None or value > above) and (least is None or value >= least)
+    if not (fits and (most is None or value <= most) and value == value):
+        raise ConfigurationError(f"{name} cannot be {value!r}")

@@ -1,0 +1,267 @@
+"""What Voucherify answers with, as frozen attrs classes.
+
+The API only ever grows: properties that this version does not know are kept in `extra`, and values
+that it does not know become members of the open enums.
+Source of the shapes: Voucherify API reference, "Export object".
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Self, TypeAlias, TypeVar
+
+from attrs import evolve, field, fields, frozen
+from cattrs import Converter, transform_error
+from cattrs.errors import ClassValidationError
+from cattrs.gen import make_dict_structure_fn
+
+from ._redact import hide_queries
+
+JSONObject: TypeAlias = Mapping[str, Any]
+
+_logger = logging.getLogger("voucherify_exports")
+
+
+class _OpenEnum(StrEnum):
+    """A string enum that takes values it does not know, and says so once for each."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = member._value_ = value
+        # Registered, so that the same value is the same member from now on, also after unpickling.
+        cls._value2member_map_[value] = member
+        _logger.warning("Voucherify sent %s %.60r, which this version does not know", cls.__name__, value)
+        return member
+
+
+class ExportStatus(_OpenEnum):
+    """Where an export is on its way; an unknown value counts as unfinished."""
+
+    SCHEDULED = "SCHEDULED"
+    IN_PROGRESS = "IN_PROGRESS"
+    DONE = "DONE"
+    ERROR = "ERROR"
+
+
+class ExportedObject(_OpenEnum):
+    """What an export is made of."""
+
+    VOUCHER = "voucher"
+    REDEMPTION = "redemption"
+    PUBLICATION = "publication"
+    CUSTOMER = "customer"
+    ORDER = "order"
+    POINTS_EXPIRATION = "points_expiration"
+    VOUCHER_TRANSACTIONS = "voucher_transactions"
+    PRODUCT = "product"
+    SKU = "sku"
+    API_LOG = "api_log"
+
+
+def _parse_time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("expected an ISO 8601 time") from None
+
+
+def _format_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _show_url(url: str) -> str:
+    return repr(hide_queries(url))
+
+
+@frozen
+class ExportResult:
+    """Where the file of a finished export is.
+
+    The URL is as good as a password: its query holds a download token, which no repr shows.
+    """
+
+    url: str = field(repr=_show_url)
+    extra: JSONObject = field(factory=dict[str, Any], repr=False, hash=False)
+
+
+@frozen(kw_only=True)
+class ExportParameters:
+    """What an export was asked for, as Voucherify echoes it; `None` is what was not given."""
+
+    order: str | None = None
+    fields: tuple[str, ...] | None = None
+    filters: JSONObject | None = field(default=None, hash=False, repr=False)
+    campaign_id: str | None = None
+    extra: JSONObject = field(factory=dict[str, Any], hash=False, repr=False)
+
+
+@frozen(kw_only=True)
+class Export:
+    """One export, as one answer of the API showed it.
+
+    Two exports are equal when all their properties are; the hash is of `id` and `status`.
+    `created_at` is aware and in UTC. `extra` holds the properties that this version does not know.
+    """
+
+    id: str
+    status: ExportStatus = field(converter=ExportStatus, repr=str)
+    exported_object: ExportedObject = field(converter=ExportedObject, repr=str, hash=False)
+    created_at: datetime = field(repr=str, hash=False)
+    result: ExportResult | None = field(default=None, hash=False)
+    object: str = field(default="export", repr=False, hash=False)
+    channel: str | None = field(default=None, repr=False, hash=False)
+    parameters: ExportParameters | None = field(default=None, repr=False, hash=False)
+    user_id: str | None = field(default=None, repr=False, hash=False)
+    extra: JSONObject = field(factory=dict[str, Any], repr=False, hash=False)
+    # How the time was written where that is not the usual way, such as without milliseconds.
+    _created_at_text: str | None = field(default=None, repr=False, eq=False, hash=False)
+
+    @property
+    def result_url(self) -> str | None:
+        """The URL of the file, `None` before there is one. It holds a secret: do not log it."""
+        return self.result.url if self.result else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the export ended well."""
+        return self.status is ExportStatus.DONE
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the export ended in ERROR."""
+        return self.status is ExportStatus.ERROR
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the export ended, well or not; never so with a status that is not known."""
+        return self.is_done or self.is_failed
+
+    @classmethod
+    def from_dict(cls, wire: JSONObject) -> Self:
+        """The export in an object of the API's JSON.
+
+        Raises `ValueError` with the path of each property that is missing or of the wrong kind.
+        """
+        export = structure(wire, cls)
+        text = wire["created_at"]
+        return export if text == _format_time(export.created_at) else evolve(export, created_at_text=text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The API's JSON form again, unknown properties included; optional ones that are `None` left out."""
+        wire: dict[str, Any] = _converter.unstructure(self)
+        text = self._created_at_text
+        if text and _parse_time(text) == self.created_at:
+            wire["created_at"] = text
+        return wire
+
+
+@frozen(kw_only=True)
+class ExportPage:
+    """One page of the list of exports, and how many exports there are in all."""
+
+    exports: tuple[Export, ...]
+    total: int
+
+
+@frozen(kw_only=True)
+class RateLimit:
+    """What the rate-limit headers of an answer said; `None` for a header that was missing.
+
+    `limit` and `remaining` are requests, `resets_at` is aware and in UTC, `kind` says what is counted.
+    Source: Voucherify, "API limits".
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    resets_at: datetime | None = None
+    kind: str | None = None
+
+
+_Model = TypeVar("_Model")
+
+
+def structure(wire: object, model: type[_Model]) -> _Model:
+    """A model from its JSON form; `ValueError` says which property is wrong, and how."""
+    try:
+        return _converter.structure(wire, model)
+    except ClassValidationError as error:
+        problems = transform_error(error, path=model.__name__, format_exception=_describe)
+    except (TypeError, ValueError) as error:
+        problems = [f"{error} @ {model.__name__}"]
+    # Outside the handlers: cattrs' own groups would show in the traceback and help nobody.
+    raise ValueError("; ".join(problems))
+
+
+def _describe(error: BaseException, _type: type | None) -> str:
+    return "required property missing" if isinstance(error, KeyError) else str(error)
+
+
+def _expect(kind: type, name: str) -> Callable[[Any, Any], Any]:
+    def check(value: Any, _type: Any) -> Any:
+        if not isinstance(value, kind):
+            raise TypeError(f"expected {name}, got {type(value).__name__}")
+        return value
+
+    return check
+
+
+_structure_text = _expect(str, "a string")
+_structure_list = _expect(list, "a list")
+_structure_object = _expect(dict, "an object")
+
+
+def _structure_texts(value: Any, _type: Any) -> tuple[str, ...]:
+    return tuple(_structure_text(item, str) for item in _structure_list(value, list))
+
+
+def _structure_model(model: type[_Model]) -> Callable[[Any, Any], _Model]:
+    """Structure the known properties, and gather the others in `extra`."""
+    build = make_dict_structure_fn(model, _converter)
+    known = _wire_names(model)
+
+    def structure_model(value: Any, _type: Any) -> _Model:
+        wire = _structure_object(value, dict)
+        extra = {name: wire[name] for name in wire if name not in known}
+        return build({**{name: wire[name] for name in wire if name in known}, "extra": extra}, model)
+
+    return structure_model
+
+
+def _unstructure_model(model: type) -> Callable[[Any], dict[str, Any]]:
+    """The inverse: what is `None` is left out, but where the API always sends the property."""
+    names = _wire_names(model)
+
+    def unstructure_model(value: Any) -> dict[str, Any]:
+        wire = {name: _converter.unstructure(getattr(value, name)) for name in names}
+        shown = {name: wire[name] for name in names if wire[name] is not None or name in _ALWAYS_SENT}
+        return {**shown, **_converter.unstructure(value.extra)}
+
+    return unstructure_model
+
+
+_ALWAYS_SENT = {"object", "result", "user_id"}
+
+
+def _wire_names(model: type) -> list[str]:
+    names = [attribute.name for attribute in fields(model)]
+    return [name for name in names if name not in {"extra", "_created_at_text"}]
+
+
+_converter = Converter()
+_converter.register_structure_hook(str, _structure_text)
+_converter.register_structure_hook(datetime, lambda value, _: _parse_time(_structure_text(value, str)))
+_converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _structure_texts)
+_converter.register_structure_hook_func(lambda kind: kind == JSONObject, _structure_object)
+_converter.register_structure_hook_func(
+    lambda kind: kind in {ExportStatus, ExportedObject}, lambda value, kind: kind(_structure_text(value, str))
+)
+_converter.register_unstructure_hook(datetime, _format_time)
+_converter.register_unstructure_hook(tuple, list)
+for _model in (ExportResult, ExportParameters, Export):  # the inner ones first
+    _converter.register_structure_hook(_model, _structure_model(_model))
+    _converter.register_unstructure_hook(_model, _unstructure_model(_model))

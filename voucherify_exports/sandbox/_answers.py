@@ -1,0 +1,71 @@
+"""Answers as values: a status, headers and a content that is not yet bytes."""
+
+from __future__ import annotations
+
+import json
+from http.client import responses
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+JSON_TYPE = "application/json; charset=utf-8"
+
+UNAUTHORIZED: dict[str, object] = {"code": 401, "message": "Unauthorized", "key": "unauthorized"}
+TOO_MANY: dict[str, object] = {"code": 429, "message": "Too many requests hit the API too quickly."}
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What is to be sent: bytes, text or anything that JSON can say, or else chunks of bytes."""
+
+    status: int = 200
+    content: object = b""
+    chunks: Iterator[bytes] | None = None
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+
+    def encoded(self) -> bytes:
+        """Return the content as bytes, or the next chunk."""
+        if self.chunks is not None:
+            return next(self.chunks)
+        if isinstance(self.content, bytes):
+            return self.content
+        text = self.content if isinstance(self.content, str) else json.dumps(self.content)
+        return text.encode()
+
+
+def json_answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return an answer of the content type that the API gives JSON."""
+    return Answer(status=status, content=content, headers={"Content-Type": JSON_TYPE, **(headers or {})})
+
+
+def plain_error(status: int) -> object:
+    """Return the error body that goes with a status when there is nothing more to say."""
+    known = {401: UNAUTHORIZED, 429: TOO_MANY}
+    return known.get(status, {"code": status, "message": responses.get(status, "Unknown error")})
+
+
+class RefusedError(Exception):
+    """Leaves an endpoint in place of its answer."""
+
+    def __init__(
+        self,
+        status: int,
+        key: str,
+        message: str,
+        details: str,
+        headers: Mapping[str, str] | None = None,
+        **more: str,
+    ) -> None:
+        super().__init__(details)
+        self.status = status
+        self.headers = headers
+        self.body: dict[str, object] = {
+            "code": status,
+            "key": key,
+            "message": message,
+            "details": details,
+            **more,
+        }

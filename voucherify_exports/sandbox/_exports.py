@@ -1,0 +1,99 @@
+"""The exports that exist, with a status that follows from the time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import inf
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from attrs import define, field
+from attrs.validators import ge, in_
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Outcome: TypeAlias = Literal["DONE", "ERROR"]
+"""How an export ends."""
+
+Seconds: TypeAlias = float | tuple[float, float]
+"""So many seconds, or a number of them drawn from a range."""
+
+
+@define(kw_only=True)
+class Export:
+    """One export; times are epoch seconds."""
+
+    id: str
+    exported_object: str
+    parameters: Mapping[str, object]
+    fields: Sequence[str]
+    rows: int = field(validator=ge(0))
+    outcome: Outcome = field(validator=in_(("DONE", "ERROR")))
+    created_at: float
+    starts_at: float
+    ends_at: float
+
+    def status(self, now: float) -> str:
+        """Return the status at a time."""
+        if now >= self.ends_at:
+            return self.outcome
+        return "IN_PROGRESS" if now >= self.starts_at else "SCHEDULED"
+
+    def finish(self, outcome: Outcome) -> None:
+        """End it at once, whatever the time."""
+        self.outcome, self.ends_at = outcome, -inf
+
+    def wire(self, now: float, file_url: str) -> dict[str, object]:
+        """Return the export as the API shows it at a time."""
+        status = self.status(now)
+        return {
+            "id": self.id,
+            "object": "export",
+            "created_at": _wire_time(self.created_at),
+            "status": status,
+            "channel": "API",
+            "exported_object": self.exported_object,
+            "parameters": self.parameters,
+            "result": {"url": file_url} if status == "DONE" else None,
+            "user_id": None,
+        }
+
+
+@define
+class Exports:
+    """All exports, by id, in the order in which they were added."""
+
+    _by_id: dict[str, Export] = field(factory=dict[str, Export])
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, export: Export) -> None:
+        """Add one under an id of its own."""
+        if export.id in self._by_id:
+            msg = f"an export with id {export.id} exists already"
+            raise ValueError(msg)
+        self._by_id[export.id] = export
+
+    def find(self, export_id: str) -> Export | None:
+        """Return the export with an id, or None."""
+        return self._by_id.get(export_id)
+
+    def remove(self, export: Export) -> None:
+        """Remove one."""
+        del self._by_id[export.id]
+
+    def page(self, order: str, number: int, size: int, now: float) -> list[Export]:
+        """Return one page of the list, counted from 1; equals stand in the order in which they were added."""
+        ordered = list(self._by_id.values())
+        if order.endswith("status"):
+            ordered.sort(key=lambda export: export.status(now))
+        else:
+            ordered.sort(key=lambda export: export.created_at)
+        if order.startswith("-"):
+            ordered.reverse()
+        return ordered[(number - 1) * size : number * size]
+
+
+def _wire_time(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

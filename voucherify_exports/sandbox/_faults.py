@@ -1,0 +1,103 @@
+"""Faults on demand: which request they meet and what they do to its answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from math import inf
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from attrs import define, evolve, field, frozen
+from attrs.validators import ge, in_, optional
+
+from ._answers import JSON_TYPE, Answer, plain_error
+
+if TYPE_CHECKING:
+    from ._requests import SandboxRequest
+
+Reset: TypeAlias = Literal["before", "headers", "body"]
+"""Where a connection is reset: before any byte of the answer, or within its headers or its body."""
+
+Edit: TypeAlias = Callable[[dict[str, object]], object]
+"""Takes the JSON object that would be answered and returns what is sent instead."""
+
+
+@frozen(kw_only=True)
+class Fault:
+    """One scheduled fault; the meaning of each option is told by `Sandbox.fail`."""
+
+    times: int | None = field(validator=optional(ge(1)))
+    method: str | None = None
+    path: str | None = None
+    export_id: str | None = None
+    download: bool | None = None
+    status: int | None = field(default=None, validator=in_((None, *range(200, 600))))
+    body: object = None
+    headers: Mapping[str, str | None] | None = None
+    content_type: str | None = None
+    delay: float | None = field(default=None, validator=optional(ge(0)))
+    reset: Reset | None = field(default=None, validator=optional(in_(("before", "headers", "body"))))
+    edit: Edit | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the client gets no whole answer at all."""
+        return self.reset is not None or self.delay == inf
+
+    def meets(self, request: SandboxRequest) -> bool:
+        """Tell whether the fault is meant for the request."""
+        return (
+            self.method in (None, request.method)
+            and self.export_id in (None, request.export_id)
+            and self.download in (None, request.is_download)
+            and (self.path is None or _path_matches(request.path, self.path))
+        )
+
+    def replacement(self) -> Answer | None:
+        """Return the answer that takes the place of the normal one, if there is one."""
+        if self.status is None and self.body is None:
+            return None
+        status = self.status or 200
+        content = self.body
+        if content is None:
+            content = plain_error(status) if status >= 400 else b""
+        return Answer(status=status, content=content, headers={"Content-Type": JSON_TYPE})
+
+    def spoil(self, answer: Answer) -> Answer:
+        """Return the answer with the fault's edit and headers applied."""
+        if self.edit is not None and answer.status < 300 and isinstance(answer.content, dict):
+            answer = evolve(answer, content=self.edit(json.loads(answer.encoded())))
+        changes: dict[str, str | None] = {"Content-Type": self.content_type} if self.content_type else {}
+        changes |= self.headers or {}
+        changed = {name.lower() for name in changes}
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in changed}
+        headers |= {name: value for name, value in changes.items() if value is not None}
+        return evolve(answer, headers=headers)
+
+
+NO_FAULT = Fault(times=None)
+
+
+@define
+class Faults:
+    """The faults that are still to come, first scheduled first."""
+
+    _pending: list[Fault] = field(factory=list[Fault])
+
+    def add(self, fault: Fault) -> None:
+        """Schedule one more."""
+        self._pending.append(fault)
+
+    def take(self, request: SandboxRequest) -> Fault:
+        """Return the fault that meets the request, one time less to come."""
+        for place, fault in enumerate(self._pending):
+            if fault.meets(request):
+                left = None if fault.times is None else fault.times - 1
+                self._pending[place : place + 1] = [] if left == 0 else [evolve(fault, times=left)]
+                return fault
+        return NO_FAULT
+
+
+def _path_matches(path: str, pattern: str) -> bool:
+    return path.startswith(pattern) if pattern.endswith("/") else fnmatchcase(path, pattern)

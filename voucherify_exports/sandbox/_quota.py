@@ -1,0 +1,41 @@
+"""The rate limit: so many requests in a fixed window that begins with its first request."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from attrs import define
+
+
+@define
+class Quota:
+    """Counts `limit` requests per window of `seconds`; times are epoch seconds."""
+
+    limit: int
+    seconds: float
+    _spent: int = 0
+    _ends_at: float = float("-inf")
+
+    def spend(self, now: float) -> bool:
+        """Take one request from the window, if it has one left."""
+        self._roll(now)
+        allowed = self._spent < self.limit
+        self._spent += allowed
+        return allowed
+
+    def headers(self, now: float, *, refused: bool) -> dict[str, str]:
+        """Return the rate-limit headers of an answer given now."""
+        self._roll(now)
+        headers = {
+            "X-Rate-Limit-Limit": str(self.limit),
+            "X-Rate-Limit-Remaining": str(self.limit - self._spent),
+            "X-Rate-Limit-Retry": str(ceil(self._ends_at)),
+            "X-Rate-Limit-Type": "api_calls",
+        }
+        if refused:
+            headers["Retry-After"] = str(max(1, ceil(self._ends_at - now)))
+        return headers
+
+    def _roll(self, now: float) -> None:
+        if now >= self._ends_at:
+            self._spent, self._ends_at = 0, now + self.seconds

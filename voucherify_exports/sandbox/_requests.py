@@ -1,0 +1,40 @@
+"""What arrived, as a value."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ONE_EXPORT = re.compile(r"/v1/exports/([^/]+)")
+
+
+@frozen(kw_only=True)
+class SandboxRequest:
+    """A request that arrived, and the status it was answered with: None when the fault was to give no answer.
+
+    `path` is decoded and without the query, `headers` are case-insensitive, `at` is the sandbox's clock time.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+    status: int | None = None
+
+    @property
+    def export_id(self) -> str | None:
+        """The export that the path names."""
+        match = _ONE_EXPORT.fullmatch(self.path)
+        return match and match[1]
+
+    @property
+    def is_download(self) -> bool:
+        """Whether it asks for the file of an export, not for the export."""
+        return self.method == "GET" and "token" in self.query and self.export_id is not None
