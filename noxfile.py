@@ -47,7 +47,7 @@ def tests(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Run every example of the README and the documentation."""
     install(session, "docs")
-    session.run("pytest", "README.md", "docs", *session.posargs)
+    session.run("python", "-m", "pytest", "-p", "tests.examples", "README.md", "docs", *session.posargs)
 
 
 @nox.session

@@ -260,7 +260,9 @@ class TestWaitUntilDone:
         ids = [sandbox.add_export("voucher") for _ in range(500)]
         client = connect()
 
-        exports = await asyncio.gather(*(client.wait_until_done(export_id, timeout=None) for export_id in ids))
+        exports = await asyncio.gather(
+            *(client.wait_until_done(export_id, timeout=None) for export_id in ids)
+        )
 
         assert [export.id for export in exports] == ids
         assert all(export.is_done for export in exports)
