@@ -56,3 +56,12 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage[toml]")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print what waiting costs, beside polling one by one; nothing is judged."""
+    install(session, "tests")
+    session.env["PYTHONPATH"] = "tests"
+    for script in ("bench", "cost", "overhead"):
+        session.run("python", "-m", f"simulation.{script}")

@@ -1,5 +1,7 @@
 import asyncio
+import pickle
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import aiohttp
@@ -343,6 +345,132 @@ class TestWaitUntilDone:
                 async with asyncio.timeout(0.02):
                     await client.wait_until_done(export_id)
             assert (await other).is_done
+
+
+class TestWaitMany:
+    async def test_brings_an_outcome_for_each(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Done, failed, unknown, and one that was finished before: every wait has its outcome."""
+        done, failed = sandbox.add_export("customer"), sandbox.add_export("order", outcome="ERROR")
+        known = Export.from_dict(wire(status="ERROR"))
+
+        outcomes = {
+            outcome.export_id: outcome
+            async for outcome in connect().wait_many([done, known, "exp_unknown", failed], timeout=60)
+        }
+
+        assert next(iter(outcomes)) == known.id
+        assert outcomes[done].error is None
+        assert outcomes[done].export is not None
+        assert outcomes[done].export.is_done
+        assert isinstance(outcomes[failed].error, ExportFailedError)
+        assert outcomes[failed].export == outcomes[failed].error.export
+        assert isinstance(outcomes["exp_unknown"].error, ExportNotFoundError)
+        assert outcomes["exp_unknown"].export is None
+        assert isinstance(outcomes[known.id].error, ExportFailedError)
+        assert len(outcomes) == 4
+        assert pickle.loads(pickle.dumps(outcomes[done])) == outcomes[done]
+
+    async def test_nothing_is_nothing(self, connect: Connect) -> None:
+        """No ids, no outcomes."""
+        assert [outcome async for outcome in connect().wait_many([])] == []
+
+    async def test_leaving_the_loop_ends_the_rest(self, connect: Connect, sandbox: Sandbox) -> None:
+        """`break` leaves no task behind."""
+        sandbox.add_export("customer", id="exp_0")
+        sandbox.fail(times=None, path="/v1/exports/exp_1", delay=float("inf"))
+        client = connect()
+
+        async with aclosing(client.wait_many(["exp_0", "exp_1"], poll=FAST)) as outcomes:
+            async for outcome in outcomes:
+                assert outcome.export_id == "exp_0"
+                break
+        assert not [task for task in asyncio.all_tasks() if "voucherify" in task.get_name()]
+
+    async def test_misuse_is_told_before_anything_is_sent(self, connect: Connect, sandbox: Sandbox) -> None:
+        """One bad id, and nothing is begun."""
+        with pytest.raises(ConfigurationError):
+            await anext(connect().wait_many(["exp_1", "a/b"]))
+        assert sandbox.requests == []
+
+    async def test_a_closed_client(self, connect: Connect) -> None:
+        """Closing is an outcome of each wait that is pending, and an error to one that begins."""
+        async with Sandbox(scheduled_for=60) as sandbox:
+            client = connect(base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token)
+            ids = [sandbox.add_export("customer") for _ in range(3)]
+            asyncio.get_running_loop().call_later(
+                0.02, lambda: closing.append(asyncio.ensure_future(client.close()))
+            )
+            closing: list[asyncio.Future[None]] = []
+
+            outcomes = [outcome async for outcome in client.wait_many(ids)]
+
+            await closing[0]
+            assert [type(outcome.error) for outcome in outcomes] == [ClientClosedError] * 3
+            with pytest.raises(ClientClosedError):
+                await anext(client.wait_many(ids))
+
+    async def test_a_hook_that_raises_is_not_an_outcome(self, connect: Connect, sandbox: Sandbox) -> None:
+        """The caller's own mistake comes back as it is."""
+
+        def fail(event: object) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await anext(connect(on_event=fail).wait_many([sandbox.add_export("customer")]))
+
+
+class TestIdioms:
+    async def test_gather_with_exceptions(self, connect: Connect, sandbox: Sandbox) -> None:
+        """`return_exceptions=True` gives each its own end, in order."""
+        ids = [sandbox.add_export("voucher", outcome=outcome) for outcome in ("DONE", "ERROR", "DONE")]
+        client = connect()
+
+        outcomes = await asyncio.gather(
+            *map(client.wait_until_done, [*ids, "exp_no"]), return_exceptions=True
+        )
+
+        assert [type(outcome) for outcome in outcomes] == [
+            Export,
+            ExportFailedError,
+            Export,
+            ExportNotFoundError,
+        ]
+
+    async def test_task_group(self, connect: Connect, sandbox: Sandbox) -> None:
+        """One failure cancels the other waits of its group, and none outside it."""
+        failing = sandbox.add_export("voucher", outcome="ERROR")
+        async with Sandbox(scheduled_for=0, in_progress_for=0.05, app_id="a", app_token="b") as slow:
+            client, other = connect(), connect(base_url=slow.url, app_id="a", app_token="b", poll=FAST)
+            outside = asyncio.create_task(other.wait_until_done(slow.add_export("order")))
+            inside: list[asyncio.Task[Export]] = []
+
+            async def wait_for_both() -> None:
+                async with asyncio.TaskGroup() as group:
+                    inside.append(group.create_task(other.wait_until_done(slow.add_export("order"))))
+                    group.create_task(client.wait_until_done(failing))
+
+            with pytest.raises(ExceptionGroup) as caught:
+                await wait_for_both()
+            assert caught.group_contains(ExportFailedError)
+            assert inside[0].cancelled()
+            assert (await outside).is_done
+
+    async def test_first_completed(self, connect: Connect) -> None:
+        """`asyncio.wait` gives the first, and the others go on."""
+        async with Sandbox(scheduled_for=0, in_progress_for=0.08) as sandbox:
+            client = connect(
+                base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, poll=FAST
+            )
+            slow, quick = sandbox.add_export("order"), sandbox.add_export("order")
+            sandbox.finish(quick)
+            tasks = {
+                asyncio.create_task(client.wait_until_done(export_id), name=export_id)
+                for export_id in (slow, quick)
+            }
+            done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+            assert {task.get_name() for task in done} == {quick}
+            assert [(await task).id for task in pending] == [slow]
 
 
 class TestClose:

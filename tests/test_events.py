@@ -12,6 +12,7 @@ from voucherify_exports import (
     RequestCompleted,
     RequestFailed,
     RetryScheduled,
+    RoundCompleted,
     StatusChanged,
     WaitEnded,
     log_event,
@@ -27,6 +28,7 @@ EVENTS: dict[Event, int] = {
     RetryScheduled(method="GET", path="/v1/exports/exp_1", attempt=1, delay=2, error="reset"): logging.INFO,
     QuotaExhausted(delay=60, retry_at=datetime(2026, 1, 1, tzinfo=UTC)): logging.WARNING,
     StatusChanged(export_id="exp_1", previous=None, status=ExportStatus.DONE): logging.INFO,
+    RoundCompleted(requests=1, seen=100, pending=40, remaining=99, next_due=1.2): logging.DEBUG,
     WaitEnded(export_id="exp_1", outcome="DONE", elapsed=2, polls=3): logging.INFO,
 }
 

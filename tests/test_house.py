@@ -20,6 +20,8 @@ FLOORS = [
     "__init__",
     "client",
     "_watcher",
+    "_listing",
+    "_waiting",
     "_transport",
     "auth",
     "_quota",

@@ -79,6 +79,15 @@ class TestPolling:
         quota.poll_ended()
         assert quota.poll_at(0) == 0
 
+    def test_one_goes_ahead_after_a_refusal(self) -> None:
+        """Polls do not all rush when the gate opens."""
+        quota = Quota(0.5)
+        quota.answered(0, RateLimit(), None)
+        quota.refused(1, 60)
+        assert quota.poll_at(61) == 61
+        quota.poll_sent(61)
+        assert quota.poll_at(61) == math.inf
+
     def test_is_free_without_headers(self) -> None:
         """A server that names no limit leaves it to the policy."""
         quota = Quota(0.5)
@@ -128,7 +137,7 @@ class TestPolling:
         assert quota.poll_at(0) < 60
 
     def test_starts_a_window_where_the_last_one_ended(self) -> None:
-        """After the reset the whole limit is assumed, until an answer tells."""
+        """After the reset one poll goes ahead, and its answer tells."""
         quota = Quota(0.5)
         poll(quota, 0, 100, 0, 60)
         assert quota.poll_at(60) == 60
@@ -138,10 +147,58 @@ class TestPolling:
     def test_assumes_a_minute_where_no_reset_is_named(self) -> None:
         """With a limit but no time, or only "now", the share is spread over a minute."""
         quota = Quota(0.5)
-        poll(quota, 0, 100, 99, 0)
-        assert quota.poll_at(0) == pytest.approx(60 / 50)
-        told(quota, 30, 100, 90, None)
+        poll(quota, 0, 2000, 1999, 0)
+        assert quota.poll_at(0) == pytest.approx(60 / 1000)
+        told(quota, 30, 2000, 1990, None)
         assert quota.poll_at(30) == 30
+
+    def test_is_careful_with_what_may_be_an_hours(self) -> None:
+        """100 requests and no time: half of the share, since a sandbox project has them for an hour."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 99, 0)
+
+        assert quota.poll_at(0) == pytest.approx(60 / 25)
+
+    @pytest.mark.parametrize("refilled", [99, 90])
+    def test_a_refill_after_a_minute_makes_it_a_minute(self, refilled: int) -> None:
+        """One poll goes ahead when the minute is over; more remains than before: a new window."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 90)
+        assert quota.poll_at(60) == 60
+        quota.poll_sent(60)
+        assert quota.poll_at(60) == math.inf
+        told(quota, 60, 100, refilled)
+        quota.poll_ended()
+
+        assert 60 < quota.poll_at(60) <= 62
+
+    def test_no_refill_after_a_minute_makes_it_an_hour(self) -> None:
+        """Less remains than before: what is left must last."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 90)
+        poll(quota, 60, 100, 89)
+
+        assert 120 < quota.poll_at(60) < 200
+
+    def test_a_refill_in_between_is_noticed(self) -> None:
+        """More than before, and more than overtaking answers explain: the window is another."""
+        quota = Quota(0.5)
+        for spent in range(25):
+            poll(quota, 0, 100, 99 - spent)
+        assert quota.poll_at(30) == 60
+        told(quota, 30, 100, 99)
+
+        assert quota.poll_at(30) == 30
+
+    def test_answers_that_overtake_each_other_are_no_refill(self) -> None:
+        """With requests under way, a little more than before is nothing new."""
+        quota = Quota(0.5)
+        for spent in range(25):
+            poll(quota, 0, 100, 99 - spent)
+        quota.sent()
+        told(quota, 30, 100, 76)
+
+        assert quota.poll_at(30) == 60
 
     def test_follows_a_limit_that_grows(self) -> None:
         """A plan upgrade is used from the next answer on."""

@@ -1,14 +1,17 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 from samples import running, wire
 from virtual import EPOCH, VirtualClock, virtually
 
 from voucherify_exports import (
     ApiError,
+    AuthenticationError,
     ClientClosedError,
     Event,
     Export,
@@ -17,6 +20,8 @@ from voucherify_exports import (
     PollPolicy,
     RateLimit,
     RateLimitedError,
+    RoundCompleted,
+    ServerError,
     StatusChanged,
     TransportError,
     VoucherifyExportsError,
@@ -27,10 +32,11 @@ from voucherify_exports._quota import Quota
 from voucherify_exports._watcher import LAST_POLL, Watcher
 
 STEADY = PollPolicy(initial=2, factor=2, max=60, jitter=0)
+CREATED = datetime(2025, 1, 1, 0, 0, 59, tzinfo=UTC)
 EVERY_SECOND = PollPolicy(initial=1, factor=1, max=1, jitter=0)
 
 
-def seen(status: str, export_id: str = "exp_1", created_at: str = "2025-01-01T00:00:00.000Z") -> Export:
+def seen(status: str, export_id: str = "exp_1", created_at: str = "2025-01-01T00:00:59.000Z") -> Export:
     """An export as an answer would show it."""
     make = wire if status == "DONE" else running
     return Export.from_dict(make(status=status, id=export_id, created_at=created_at))
@@ -47,21 +53,40 @@ class Script:
     faults: dict[str, list[BaseException | Export]] = Factory(dict)
     headers: Callable[[], tuple[RateLimit, float | None]] = lambda: (RateLimit(), None)
     requests: list[tuple[float, str]] = Factory(list)
+    unlisted: set[str] = Factory(set)
+    created: dict[str, datetime] = Factory(dict)
 
     async def get(self, export_id: str) -> Export:
-        self.requests.append((self.clock.monotonic(), export_id))
-        await asyncio.sleep(self.latency)
-        self.quota.answered(self.clock.monotonic(), *self.headers())
-        if self.faults.get(export_id):
-            fault = self.faults[export_id].pop(0)
-            if isinstance(fault, Export):
-                return fault
-            raise fault
-        now = self.clock.monotonic()
-        return seen([status for at, status in self.statuses[export_id] if at <= now][-1], export_id)
+        await self._request(export_id)
+        return self._shown(export_id)
 
     async def list_page(self, page: int) -> ExportPage:
-        raise NotImplementedError
+        await self._request(f"page {page}")
+        shown = [export_id for export_id in self.statuses if export_id not in self.unlisted]
+        ids = shown[100 * (page - 1) : 100 * page]
+        return ExportPage(exports=tuple(map(self._shown, ids)), total=len(shown))
+
+    async def _request(self, what: str) -> None:
+        self.requests.append((self.clock.monotonic(), what))
+        await asyncio.sleep(self.latency)
+        self.quota.answered(self.clock.monotonic(), *self.headers())
+        if self.faults.get(what) and isinstance(self.faults[what][0], BaseException):
+            raise self.faults[what].pop(0)
+
+    def _shown(self, export_id: str) -> Export:
+        if self.faults.get(export_id) and isinstance(self.faults[export_id][0], Export):
+            return self.faults[export_id].pop(0)
+        now = self.clock.monotonic()
+        status = [status for at, status in self.statuses[export_id] if at <= now][-1]
+        return evolve(seen(status, export_id), created_at=self._created_at(export_id))
+
+    def _created_at(self, export_id: str) -> datetime:
+        """Each export is a second older than the one listed before it, and stays so."""
+        if export_id not in self.created:
+            newest = max(self.created.values(), default=CREATED - timedelta(seconds=len(self.statuses)))
+            for new in reversed([known for known in self.statuses if known not in self.created]):
+                newest = self.created[new] = newest + timedelta(seconds=1)
+        return self.created[export_id]
 
     @property
     def times(self) -> list[float]:
@@ -348,12 +373,14 @@ class TestFaults:
     async def test_one_export_that_is_gone_leaves_the_others(self) -> None:
         """A 404 ends the waits for that id alone."""
         scene = Scene(exp_1=LIFE, exp_2=LIFE)
+        scene.source.unlisted.add("exp_1")
         scene.source.faults["exp_1"] = [ApiError.for_status(404)("gone", status=404)]
 
         gone, done = await asyncio.gather(scene.wait(), scene.wait("exp_2"), return_exceptions=True)
 
         assert isinstance(gone, LookupError)
-        assert done == seen("DONE", "exp_2")
+        assert isinstance(done, Export)
+        assert done.id == "exp_2"
 
     @virtually
     async def test_done_without_a_result_is_looked_at_once_more(self) -> None:
@@ -391,7 +418,7 @@ class TestFaults:
     async def test_a_fault_of_ours_reaches_every_waiter(self) -> None:
         """Nobody waits for a task that has died, and the next wait starts a new one."""
         scene = Scene(exp_1=LIFE, exp_2=LIFE)
-        scene.source.faults["exp_1"] = [ZeroDivisionError()]
+        scene.source.faults["page 1"] = [ZeroDivisionError()]
 
         outcomes = await asyncio.gather(scene.wait(), scene.wait("exp_2"), return_exceptions=True)
 
@@ -499,19 +526,20 @@ class TestQuota:
     @virtually
     async def test_the_first_poll_learns_for_the_others(self) -> None:
         """Nobody knows the quota yet: one request goes ahead."""
-        ids = [f"exp_{number}" for number in range(100)]
+        ids = [f"exp_{number}" for number in range(300)]
         scene = Scene(**dict.fromkeys(ids, ((0, "DONE"),)))
         scene.source.latency = 1
 
         await asyncio.gather(*(scene.wait(export_id) for export_id in ids))
 
-        assert scene.source.times == [0] + [1] * 99
+        assert scene.source.requests == [(0, "page 1"), (1, "page 2"), (1, "page 3")]
 
     @virtually
     async def test_polls_are_spread_over_the_window(self) -> None:
-        """Of 20 requests a minute, polling takes ten, evenly, and the oldest request goes first."""
+        """Of 20 requests a minute, polling takes ten, evenly."""
         ids = [f"exp_{number}" for number in range(12)]
         scene = Scene(**dict.fromkeys(ids, ((0, "DONE"),)))
+        scene.source.unlisted.update(ids)
 
         def headers() -> tuple[RateLimit, float]:
             into_window = scene.clock.monotonic() % 60
@@ -523,10 +551,8 @@ class TestQuota:
 
         await asyncio.gather(*(scene.wait(export_id) for export_id in ids))
 
-        times = scene.source.times
-        assert [export_id for _, export_id in scene.source.requests] == ids
-        assert sum(at < 60 for at in times) == 10
-        assert times == pytest.approx([0, 6, 12, 18, 24, 30, 36, 42, 48, 54, 60, 66])
+        assert [what for _, what in scene.source.requests] == ["page 1", *ids]
+        assert scene.source.times == pytest.approx([0, 6, 12, 18, 24, 30, 36, 42, 48, 54, 60, 66, 72])
 
     @virtually
     async def test_a_refusal_that_outlasts_the_wait_is_told_at_once(self) -> None:
@@ -539,7 +565,7 @@ class TestQuota:
         with pytest.raises(RateLimitedError, match=r"exp_1.*not sent.*spent for another") as caught:
             await short
 
-        assert scene.clock.monotonic() == 6
+        assert scene.clock.monotonic() == 4
         assert caught.value.retry_at is not None
         assert caught.value.retry_at.timestamp() == EPOCH + 63
         assert (await long).is_done
@@ -556,6 +582,271 @@ class TestQuota:
 
         assert scene.source.times == [0]
         assert caught.value.elapsed == 10
+
+
+class TestPages:
+    @virtually
+    async def test_two_exports_are_looked_at_by_one_request(self) -> None:
+        """From two on, a page is cheaper than a GET each, and refreshed twice as often as for one."""
+        scene = Scene(exp_1=LIFE, exp_2=[(0, "SCHEDULED"), (40, "DONE")])
+
+        await asyncio.gather(scene.wait(), scene.wait("exp_2"))
+
+        assert {what for at, what in scene.source.requests if at < 20} == {"page 1"}
+        assert scene.source.times[:4] == [0, 2, 4, 6]
+
+    @virtually
+    async def test_the_last_one_gets_gets(self) -> None:
+        """Where a page holds one awaited export, it is asked for by itself."""
+        scene = Scene(exp_1=[(0, "DONE")], exp_2=LIFE)
+
+        await asyncio.gather(scene.wait(), scene.wait("exp_2"))
+
+        assert scene.source.requests == [
+            (0, "page 1"),
+            (2, "exp_2"),
+            (6, "exp_2"),
+            (14, "exp_2"),
+            (30, "exp_2"),
+        ]
+
+    @virtually
+    async def test_a_page_is_news_for_everybody(self) -> None:
+        """Who is shown hears of it, whether it was due or expected there or not."""
+        scene = Scene(exp_1=[(0, "SCHEDULED"), (15, "DONE")], exp_2=LIFE, exp_3=LIFE)
+        slow = PollPolicy(initial=1000, max=1000, jitter=0)
+        lazy = scene.wait(policy=slow)
+        await asyncio.sleep(10)
+        started = scene.clock.monotonic()
+
+        await asyncio.gather(lazy, scene.wait("exp_2"), scene.wait("exp_3"))
+
+        assert started == 10
+        assert scene.clock.monotonic() < 40
+
+    @virtually
+    async def test_only_pages_with_pending_exports_are_fetched(self) -> None:
+        """250 exports wait on three pages of 500 listed ones; later pages are never asked for."""
+        ids = [f"exp_{number}" for number in range(500)]
+        scene = Scene(**dict.fromkeys(ids, ((0, "SCHEDULED"), (30, "DONE"))))
+
+        await asyncio.gather(*(scene.wait(export_id) for export_id in ids[:250]))
+
+        assert {what for _, what in scene.source.requests} == {"page 1", "page 2", "page 3"}
+
+    @virtually
+    async def test_pages_never_cost_more_than_gets(self) -> None:
+        """Three exports far down the list: after three pages in vain each gets a GET."""
+        ids = [f"exp_{number}" for number in range(1_000)]
+        scene = Scene(**dict.fromkeys(ids, ((0, "DONE"),)))
+
+        await asyncio.gather(*(scene.wait(export_id) for export_id in ids[-3:]))
+
+        whats = [what for _, what in scene.source.requests]
+        assert whats == ["page 1", "page 2", "page 3", *ids[-3:]]
+
+    @virtually
+    async def test_many_far_down_the_list_are_found(self) -> None:
+        """Fifty exports on page 8 are worth the pages before."""
+        ids = [f"exp_{number}" for number in range(1_000)]
+        scene = Scene(**dict.fromkeys(ids, ((0, "DONE"),)))
+
+        await asyncio.gather(*(scene.wait(export_id) for export_id in ids[700:750]))
+
+        assert [what for _, what in scene.source.requests] == [f"page {number}" for number in range(1, 9)]
+
+    @virtually
+    async def test_beyond_the_reach_of_the_list(self) -> None:
+        """Exports that no page shows are followed by GETs to their end."""
+        scene = Scene(exp_1=LIFE, exp_2=LIFE)
+        scene.source.unlisted = {"exp_1", "exp_2"}
+
+        exports = await asyncio.gather(scene.wait(), scene.wait("exp_2"))
+
+        assert all(export.is_done for export in exports)
+        assert [what for _, what in scene.source.requests].count("exp_1") >= 4
+
+    @virtually
+    async def test_shifting_pages_lose_nobody(self) -> None:
+        """Others create exports all the time, so that everything moves down, page after page."""
+        ids = [f"exp_{number}" for number in range(150)]
+        scene = Scene(**dict.fromkeys(ids, ((0, "SCHEDULED"), (100, "DONE"))))
+        waits = [scene.wait(export_id) for export_id in ids]
+        for number in range(40):
+            await asyncio.sleep(2)
+            older = scene.source.statuses
+            scene.source.statuses = {f"new_{number}_{n}": [(0, "SCHEDULED")] for n in range(7)} | older
+
+        assert all(export.is_done for export in await asyncio.gather(*waits))
+        assert sum(what.startswith("page") for _, what in scene.source.requests) > 0.7 * len(
+            scene.source.requests
+        )
+
+    @virtually
+    async def test_a_malformed_entry_spoils_only_itself(self) -> None:
+        """An export that pages never show is followed by GETs, the others by pages."""
+        ids = [f"exp_{number}" for number in range(20)]
+        scene = Scene(**dict.fromkeys(ids, tuple(LIFE)))
+        scene.source.unlisted = {"exp_3"}
+
+        assert all(export.is_done for export in await asyncio.gather(*map(scene.wait, ids)))
+        assert {what for _, what in scene.source.requests} == {"page 1", "exp_3"}
+
+    @virtually
+    async def test_a_list_that_lags_tells_nothing_twice(self) -> None:
+        """A page that is behind a GET does not take a status back, and DONE comes once."""
+        scene = Scene(exp_1=[(0, "SCHEDULED"), (8, "DONE")], exp_2=LIFE, exp_3=LIFE)
+        scene.source.faults["exp_1"] = [seen("IN_PROGRESS"), *([seen("SCHEDULED")] * 2)]
+        told: list[str] = []
+
+        await asyncio.gather(
+            scene.wait(on_update=lambda export: told.append(export.status)),
+            scene.wait("exp_2"),
+            scene.wait("exp_3"),
+        )
+
+        assert told == ["IN_PROGRESS", "DONE"]
+
+    @virtually
+    async def test_done_without_a_result_on_a_page(self) -> None:
+        """What a page shows so gets one more GET of its own before it is an error."""
+        scene = Scene(exp_1=[(0, "DONE")], exp_2=LIFE, exp_3=LIFE)
+        bare = Export.from_dict(wire(result=None, id="exp_1"))
+        scene.source.faults["exp_1"] = [bare, bare]
+        waits = [scene.wait(), scene.wait("exp_2"), scene.wait("exp_3")]
+
+        exports = await asyncio.gather(*waits, return_exceptions=True)
+
+        assert all(isinstance(export, Export) for export in exports)
+
+        scene.source.faults["exp_1"] = [bare] * 40
+        waits = [scene.wait(), scene.wait("exp_2"), scene.wait("exp_3")]
+        with pytest.raises(InvalidResponseError, match="no result URL"):
+            await waits[0]
+        await asyncio.gather(*waits[1:])
+        assert "exp_1" in [what for _, what in scene.source.requests]
+
+
+class TestFailingPages:
+    @pytest.mark.parametrize(
+        "fault", [TransportError("no route"), ServerError("failing", status=503)], ids=repr
+    )
+    def test_a_page_that_fails_is_no_news(self, fault: VoucherifyExportsError) -> None:
+        """One bad page delays, and ends nothing."""
+
+        @virtually
+        async def check() -> None:
+            scene = Scene(exp_1=LIFE, exp_2=LIFE, exp_3=LIFE)
+            scene.source.faults["page 1"] = [fault]
+
+            exports = await asyncio.gather(scene.wait(), scene.wait("exp_2"), scene.wait("exp_3"))
+
+            assert all(export.is_done for export in exports)
+            assert scene.clock.monotonic() < 40
+
+        check()
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            ServerError("failing", status=503),
+            InvalidResponseError("odd", problem="odd"),
+            ApiError.for_status(403)("forbidden", status=403),
+            ApiError("odd", status=405),
+        ],
+        ids=repr,
+    )
+    def test_a_list_that_is_of_no_use_is_gone_round(self, fault: VoucherifyExportsError) -> None:
+        """Where every page fails, and single exports do not, GETs bring the news."""
+
+        @virtually
+        async def check() -> None:
+            ids = [f"exp_{number}" for number in range(5)]
+            scene = Scene(**dict.fromkeys(ids, tuple(LIFE)))
+            scene.source.faults["page 1"] = [fault] * 1000
+
+            assert all(export.is_done for export in await asyncio.gather(*map(scene.wait, ids)))
+            assert scene.clock.monotonic() < 90
+
+        check()
+
+    @virtually
+    async def test_wrong_credentials_end_the_waits_at_once(self) -> None:
+        """A page's 401 is everybody's."""
+        scene = Scene(exp_1=LIFE, exp_2=LIFE)
+        scene.source.faults["page 1"] = [AuthenticationError("unknown", status=401)]
+
+        outcomes = await asyncio.gather(scene.wait(), scene.wait("exp_2"), return_exceptions=True)
+
+        assert [type(outcome) for outcome in outcomes] == [AuthenticationError] * 2
+        assert outcomes[0] is not outcomes[1]
+        assert scene.source.requests == [(0, "page 1")]
+
+    @virtually
+    async def test_the_fault_of_a_page_is_told_with_the_timeout(self) -> None:
+        """Who never had news hears why."""
+        scene = Scene(exp_1=LIFE, exp_2=LIFE)
+        scene.source.faults = {what: [TransportError("cut")] * 99 for what in ("page 1", "exp_1", "exp_2")}
+
+        outcomes = await asyncio.gather(
+            scene.wait(timeout=10), scene.wait("exp_2", timeout=10), return_exceptions=True
+        )
+
+        assert [str(outcome)[-3:] for outcome in outcomes] == ["cut"] * 2
+        assert all(isinstance(outcome, WaitTimeoutError) and outcome.polls > 0 for outcome in outcomes)
+
+
+class TestWaitMany:
+    @virtually
+    async def test_brings_each_as_it_finishes(self) -> None:
+        """The order is that of the ends, and every wait has one outcome, twice the same id included."""
+        scene = Scene(exp_1=[(0, "SCHEDULED"), (30, "DONE")], exp_2=[(0, "DONE")], exp_3=[(0, "ERROR")])
+        wanted = [("exp_1", None), ("exp_2", None), ("exp_3", None), ("exp_2", None)]
+
+        outcomes = [outcome async for outcome in scene.watcher.wait_many(wanted, 1800, STEADY)]
+
+        assert [export_id for export_id, _ in outcomes] == ["exp_2", "exp_2", "exp_3", "exp_1"]
+
+    @virtually
+    async def test_a_failure_ends_nobody_else(self) -> None:
+        """The timeout of one is its own outcome."""
+        scene = Scene(exp_1=[(0, "SCHEDULED")], exp_2=[(0, "SCHEDULED"), (3, "DONE")])
+
+        outcomes = dict(
+            [item async for item in scene.watcher.wait_many([("exp_1", None), ("exp_2", None)], 9, STEADY)]
+        )
+
+        assert isinstance(outcomes["exp_1"], WaitTimeoutError)
+        assert isinstance(outcomes["exp_2"], Export)
+
+    @virtually
+    async def test_leaving_early_detaches_the_rest(self) -> None:
+        """A broken loop leaves no wait, task or request behind."""
+        scene = Scene(exp_1=LIFE, exp_2=[(0, "DONE")], exp_3=LIFE)
+        async with aclosing(
+            scene.watcher.wait_many([(f"exp_{number}", None) for number in (1, 2, 3)], 1800, STEADY)
+        ) as outcomes:
+            async for export_id, _ in outcomes:
+                assert export_id == "exp_2"
+                break
+
+        assert scene.clock.monotonic() == 0
+        assert len(scene.source.requests) == 1
+
+
+class TestRounds:
+    @virtually
+    async def test_each_look_is_told(self) -> None:
+        """Requests, exports seen and pending, what the quota has left, and when the next look is due."""
+        scene = Scene(exp_1=[(0, "DONE")], exp_2=[(0, "SCHEDULED"), (1, "DONE")])
+        scene.source.headers = lambda: (RateLimit(limit=100, remaining=98), 60.0)
+
+        await asyncio.gather(scene.wait(), scene.wait("exp_2"))
+
+        rounds = [event for event in scene.events if isinstance(event, RoundCompleted)]
+        assert rounds == [
+            RoundCompleted(requests=1, seen=2, pending=1, remaining=98, next_due=pytest.approx(2)),
+        ]
 
 
 def test_a_second_is_little() -> None:

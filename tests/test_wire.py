@@ -25,6 +25,7 @@ from voucherify_exports._wire import (
     export_path,
     page_from,
     rate_limit_from,
+    reset_delay,
     retry_delay,
 )
 
@@ -110,7 +111,7 @@ class TestExportFrom:
             ("<html>sign in</html>", "the body is not JSON: Expecting value"),
             ("", "the body is not JSON: Expecting value"),
             (json.dumps(wire())[:-20], "the body is not JSON: Unterminated string"),
-            (b"\xff\xfe\xfa", "the body is not JSON: 'utf-16"),
+            (b"\xff\xfe\xfa", "the body is not JSON: 'utf-8' codec"),
             ('{"id": NaN}', "the body is not JSON: NaN is no JSON"),
             ("[" * 200_000, "the body is JSON nested too deeply"),
             ([], "expected an object, got list @ Export"),
@@ -332,7 +333,7 @@ class TestRateLimitFrom:
             "X-Rate-Limit-Type": "api_calls",
         }
 
-        assert rate_limit_from(answer(headers=headers)) == RateLimit(
+        assert rate_limit_from(answer(headers=headers), 60) == RateLimit(
             limit=100, remaining=99, resets_at=datetime(2026, 1, 1, 0, 1, tzinfo=UTC), kind="api_calls"
         )
 
@@ -341,4 +342,6 @@ class TestRateLimitFrom:
         """A header that holds something else counts as missing."""
         names = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Retry")
 
-        assert rate_limit_from(answer(headers=dict.fromkeys(names, value))) == RateLimit()
+        useless = answer(headers=dict.fromkeys(names, value))
+
+        assert rate_limit_from(useless, reset_delay(useless)) == RateLimit()

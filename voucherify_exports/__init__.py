@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ._clock import Clock, SystemClock
 from ._version import __version__
 from .auth import AppKeys, Auth, BearerToken
-from .client import ExportsClient
+from .client import ExportsClient, WaitOutcome
 from .errors import (
     ApiError,
     AuthenticationError,
@@ -37,6 +37,7 @@ from .events import (
     RequestCompleted,
     RequestFailed,
     RetryScheduled,
+    RoundCompleted,
     StatusChanged,
     WaitEnded,
     log_event,
@@ -90,6 +91,7 @@ __all__ = [
     "RequestFailed",
     "RetryPolicy",
     "RetryScheduled",
+    "RoundCompleted",
     "Sandbox",
     "ServerError",
     "StatusChanged",
@@ -97,6 +99,7 @@ __all__ = [
     "TransportError",
     "VoucherifyExportsError",
     "WaitEnded",
+    "WaitOutcome",
     "WaitTimeoutError",
     "__version__",
     "log_event",

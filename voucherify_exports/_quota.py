@@ -10,7 +10,8 @@ from ._wire import moment
 from .errors import RateLimitedError
 from .models import RateLimit
 
-_ASSUMED_PERIOD = 60.0  # until a reset says otherwise: a minute on every plan but the sandbox's hour
+_MINUTE, _HOUR = 60.0, 3600.0  # the windows of all plans
+_HOURLY = 100  # requests in the hour's window of a sandbox project; those of other plans are a minute's
 _LONGEST_HOLD = 60.0
 
 
@@ -24,12 +25,18 @@ class Quota:
         self._learned = False
         self._limit: int | None = None
         self._remaining = 0
-        self._window_ends = -math.inf
+        self._window_began = self._window_ends = -math.inf
+        self._is_guess = True
         self._resets_at = -math.inf
         self._direct_in_flight = 0
         self._polls_in_flight = 0
         self._polls_in_window = 0
         self._last_poll = -math.inf
+
+    @property
+    def remaining(self) -> int | None:
+        """Requests left in the window, as the last answer said; `None` if none said so."""
+        return None if self._limit is None else self._remaining
 
     def sent(self) -> None:
         """A direct call's request goes out."""
@@ -50,20 +57,36 @@ class Quota:
         self._polls_in_flight -= 1
 
     def answered(self, now: float, said: RateLimit, reset_in: float | None) -> None:
-        """An answer came; `reset_in` is in how many seconds it says that the next window begins."""
+        """An answer came; `reset_in` is in how many seconds it says that the next window begins.
+
+        The time may be missing, or no more than "now" while something remains. Then a window is
+        taken for a minute, and for an hour when nothing was refilled after that.
+        """
         self._learned = True
         if said.limit is None or said.remaining is None:
             return
         if reset_in is not None and reset_in > 0:
             self._resets_at = now + reset_in
             if self._resets_at > self._window_ends + 1:  # the server's figures are whole seconds
-                self._begin_window(self._resets_at)
+                self._begin_window(now, self._resets_at)
+            self._window_ends = max(self._window_ends, self._resets_at)
+            self._is_guess = False
+        elif self._limit is None or self._is_refilled(now, said.remaining):
+            self._is_guess = self._limit is None
+            self._begin_window(now, now + _MINUTE)
         elif now >= self._window_ends:
-            self._begin_window(now + _ASSUMED_PERIOD)
+            self._is_guess = False
+            self._window_ends = max(now, self._window_began + _HOUR)
         self._limit, self._remaining = said.limit, said.remaining
 
-    def _begin_window(self, ends: float) -> None:
-        self._window_ends = ends
+    def _is_refilled(self, now: float, remaining: int) -> bool:
+        if now >= self._window_ends:
+            return remaining >= self._remaining  # although at least one more was spent
+        # Answers may overtake each other, but by no more than what is under way.
+        return remaining > self._remaining + self._direct_in_flight + self._polls_in_flight
+
+    def _begin_window(self, now: float, ends: float) -> None:
+        self._window_began, self._window_ends = now, ends
         self._polls_in_window = self._polls_in_flight
 
     def accepted(self) -> None:
@@ -76,6 +99,7 @@ class Quota:
             self._nameless_refusals += 1
             delay = min(2.0 ** (self._nameless_refusals - 1), _LONGEST_HOLD)
         self._closed_until = max(self._closed_until, now + delay)
+        self._learned = False  # so that one poll goes ahead afterwards, and not all at once
 
     def opens_at(self, now: float) -> float:
         """When anything may be sent: `now`, or later."""
@@ -91,13 +115,11 @@ class Quota:
         opens = self.opens_at(now)
         if opens > now:
             return opens
-        if not self._learned and self._polls_in_flight:
-            return math.inf  # one goes ahead and learns what the others may spend
+        if not self._learned or (self._limit is not None and now >= self._window_ends):
+            # One goes ahead and learns what the others may spend.
+            return math.inf if self._polls_in_flight else now
         if self._limit is None:
             return now
-        if now >= self._window_ends:
-            self._begin_window(now + _ASSUMED_PERIOD)
-            self._remaining = self._limit
         allowed = self._polls_allowed(self._limit)
         if allowed < 1:
             return self._window_ends
@@ -106,7 +128,10 @@ class Quota:
         return max(now, self._last_poll + (self._window_ends - self._last_poll) / (allowed + 1))
 
     def _polls_allowed(self, limit: int) -> float:
-        of_window = max(1.0, self._poll_share * limit) - self._polls_in_window
+        share = self._poll_share * limit
+        if self._is_guess and limit <= _HOURLY:
+            share /= 2  # of what may have to last for an hour
+        of_window = max(1.0, share) - self._polls_in_window
         in_flight = self._direct_in_flight + self._polls_in_flight
         of_rest = self._poll_share * (self._remaining - in_flight)
         untouched = self._remaining == limit and not in_flight

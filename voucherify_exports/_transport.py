@@ -2,8 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import random
 
 import aiohttp
 from tenacity import RetryCallState
@@ -14,11 +13,18 @@ from ._quota import Quota, spent_error
 from ._version import __version__
 from ._wire import MAX_BODY, Answer, error_from, invalid, moment, rate_limit_from, reset_delay, retry_delay
 from .auth import Auth
-from .errors import ApiError, ClientClosedError, RateLimitedError, TransportError
+from .errors import (
+    ApiError,
+    ClientClosedError,
+    RateLimitedError,
+    TransportError,
+    VoucherifyExportsError,
+)
 from .events import EventHook, QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled
 from .models import RateLimit
 from .polling import RetryPolicy
 
+_SPREAD = 1.0  # seconds
 _TRANSIENT = {408, 500, 502, 503, 504}
 
 
@@ -66,18 +72,40 @@ class Transport:
 
     async def request(self, method: str, path: str) -> Answer:
         """Send a request on behalf of a caller: retried, and delayed while the quota is spent."""
+        self._check_open()
         give_up = self._clock.monotonic() + self._max_quota_wait
+        call = asyncio.timeout(None)  # without a time: `close` sets one
+        self._calls.add(call)
+        try:
+            async with call:
+                try:
+                    return await self._send_in_quota(method, path, 1, give_up)
+                except VoucherifyExportsError as error:
+                    if not is_transient(error):
+                        raise
+                    return await self._retry_after(error, method, path, give_up)
+        except TimeoutError:
+            raise ClientClosedError from None
+        finally:
+            self._calls.discard(call)
+
+    async def _retry_after(
+        self, first: VoucherifyExportsError, method: str, path: str, give_up: float
+    ) -> Answer:
+        """Let tenacity go on after a first attempt; most calls never need its machinery."""
         attempts = itertools.count(1)
 
         async def attempt() -> Answer:
-            return await self._send_in_quota(method, path, next(attempts), give_up)
+            number = next(attempts)
+            if number == 1:
+                raise first
+            return await self._send_in_quota(method, path, number, give_up)
 
         def announce(state: RetryCallState) -> None:
             self._announce_retry(method, path, state)
 
         retrying = self._retry.retrying(when=is_transient, sleep=self._clock.sleep, before_sleep=announce)
-        async with self._until_closed():
-            return await retrying(attempt)
+        return await retrying(attempt)
 
     async def poll(self, path: str, query: str = "") -> Answer:
         """Send a GET once: a fault is for the poller to judge, and a closed gate is not waited for."""
@@ -103,19 +131,6 @@ class Transport:
         if self._session is not None and self._session.closed:
             raise ClientClosedError("The aiohttp session that this client was given is closed")
 
-    @asynccontextmanager
-    async def _until_closed(self) -> AsyncGenerator[None]:
-        self._check_open()
-        call = asyncio.timeout(None)
-        self._calls.add(call)
-        try:
-            async with call:
-                yield
-        except TimeoutError:
-            raise ClientClosedError from None
-        finally:
-            self._calls.discard(call)
-
     async def _send_in_quota(self, method: str, path: str, attempt: int, give_up: float) -> Answer:
         """Send once, or again after a refusal that names its end; waiting for quota is no attempt."""
         async with self._slots:
@@ -134,7 +149,8 @@ class Transport:
         while (delay := self._delay()) > 0:
             if self._clock.monotonic() + delay > give_up:
                 raise self._spent(request)
-            await self._clock.sleep(delay)
+            # Those who wait together do not all go at the same instant.
+            await self._clock.sleep(delay + random.uniform(0, _SPREAD))  # noqa: S311 - guards nothing
 
     def _delay(self) -> float:
         """Seconds until anything may be sent."""
@@ -174,8 +190,9 @@ class Transport:
 
     def _keep_books(self, answer: Answer) -> RateLimit:
         now = self._clock.monotonic()
-        rate_limit = rate_limit_from(answer)
-        self._quota.answered(now, rate_limit, reset_delay(answer))
+        reset_in = reset_delay(answer)
+        rate_limit = rate_limit_from(answer, reset_in)
+        self._quota.answered(now, rate_limit, reset_in)
         if answer.status == 429:
             self._quota.refused(now, retry_delay(answer))
             delay = self._delay()

@@ -1,18 +1,20 @@
-"""One task per client that follows every awaited export; each id is polled once, however many wait."""
+"""One task per client that follows every awaited export; a look at one page serves all that are on it."""
 
 import asyncio
+import heapq
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from copy import copy
 from functools import partial
 from typing import Protocol, cast
 
-from attrs import Factory, define
-
 from ._clock import Clock, sleep_unless
+from ._listing import Listing, Page
 from ._quota import Quota, spent_error
+from ._waiting import Entry, Inbox, Waiter, rank
 from .errors import (
     ApiError,
+    AuthenticationError,
     ClientClosedError,
     InvalidResponseError,
     RateLimitedError,
@@ -21,12 +23,14 @@ from .errors import (
     VoucherifyExportsError,
     WaitTimeoutError,
 )
-from .events import EventHook, StatusChanged, WaitEnded
+from .events import EventHook, RoundCompleted, StatusChanged, WaitEnded
 from .models import Export, ExportPage, ExportStatus
 from .polling import PollPolicy
 
 LAST_POLL = 1.0
 """Seconds that the last poll, sent at the deadline, may take."""
+
+_SLACK = 1e-6  # seconds; sums of floats that should be equal are not
 
 
 class Source(Protocol):
@@ -37,56 +41,8 @@ class Source(Protocol):
         ...
 
     async def list_page(self, page: int) -> ExportPage:
-        """One page of the newest exports, by one request."""
+        """One page of the list, the newest exports first, by one request."""
         ...
-
-
-@define(eq=False)
-class _Waiter:
-    """One call that waits; the times are the clock's monotonic seconds."""
-
-    export_id: str
-    policy: PollPolicy
-    started: float
-    deadline: float
-    due: float
-    latest: Export | None
-    ends: float = math.inf
-    polls: int = 0
-    last_error: VoucherifyExportsError | None = None
-    updates: list[Export] = Factory(list[Export])
-    outcome: Export | BaseException | None = None
-    signal: asyncio.Future[None] = Factory(lambda: asyncio.get_running_loop().create_future())
-
-    def __attrs_post_init__(self) -> None:
-        self.ends = self.deadline
-
-    def notify(self) -> None:
-        """Wake the call."""
-        if not self.signal.done():
-            self.signal.set_result(None)
-
-    async def next_updates(self) -> list[Export]:
-        """Wait for news; the changes of status since last time, in order."""
-        await self.signal
-        self.signal = asyncio.get_running_loop().create_future()
-        updates, self.updates = self.updates, []
-        return updates
-
-
-@define(eq=False)
-class _Entry:
-    """One id, and who waits for it."""
-
-    export_id: str
-    waiters: dict[_Waiter, None] = Factory(dict[_Waiter, None])  # a set that keeps its order
-    poll: asyncio.Task[None] | None = None
-    status: ExportStatus | None = None
-    lacked_result: bool = False
-
-    @property
-    def due(self) -> float:
-        return min(waiter.due for waiter in self.waiters)
 
 
 class Watcher:
@@ -97,9 +53,16 @@ class Watcher:
         self._quota = quota
         self._clock = clock
         self._emit = emit
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
+        self._listing = Listing()
+        self._by_deadline: list[Waiter] = []  # a heap
+        self._enough = 100
+        self._at_last_look: list[Waiter] = []
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._gate_told = -math.inf
+        self._requests = self._seen = 0
+        self._doubts_list = False
 
     async def wait(
         self,
@@ -110,39 +73,74 @@ class Watcher:
         on_update: Callable[[Export], object] | None = None,
     ) -> Export:
         """The export once it is finished, well or not; `seen` is what the caller knows of it."""
-        waiter = self._attach(export_id, seen, timeout, policy)
+        inbox = Inbox()
+        waiter = self._attach(export_id, seen, timeout, policy, inbox)
+        waiter.on_update = on_update
         try:
             while waiter.outcome is None:
-                for update in await waiter.next_updates():
+                await inbox.news()
+                inbox.take()
+                for update in waiter.take_updates():
                     if on_update is not None:
                         on_update(update)
         finally:
-            self._drop(waiter)
-            if not self._entries:
-                await self._stop()
+            await self._detach([waiter])
         if isinstance(waiter.outcome, BaseException):
             raise waiter.outcome
         return waiter.outcome
 
+    async def wait_many(
+        self, wanted: Iterable[tuple[str, Export | None]], timeout: float | None, policy: PollPolicy
+    ) -> AsyncGenerator[tuple[str, Export | BaseException]]:
+        """Each id with its outcome, in the order in which they finish."""
+        inbox = Inbox()
+        pending = {self._attach(export_id, seen, timeout, policy, inbox) for export_id, seen in wanted}
+        try:
+            while pending:
+                await inbox.news()
+                for waiter in inbox.take():
+                    if waiter.outcome is not None:
+                        pending.discard(waiter)
+                        yield waiter.entry.export_id, waiter.outcome
+        finally:
+            await self._detach(pending)
+
+    async def close(self) -> None:
+        """End every wait with `ClientClosedError`."""
+        for waiter in self._waiters():
+            self._finish(waiter, ClientClosedError())
+        await self._stop()
+
     def _attach(
-        self, export_id: str, seen: Export | None, timeout: float | None, policy: PollPolicy
-    ) -> _Waiter:
+        self, export_id: str, seen: Export | None, timeout: float | None, policy: PollPolicy, inbox: Inbox
+    ) -> Waiter:
         now = self._clock.monotonic()
         deadline = math.inf if timeout is None else now + timeout
         due = now + (self._head_start(seen, policy) if seen else 0.0)
-        waiter = _Waiter(export_id, policy, now, deadline, min(due, deadline), seen)
-        self._entries.setdefault(export_id, _Entry(export_id)).waiters[waiter] = None
+        is_known = export_id in self._entries
+        entry = self._entries.setdefault(export_id, Entry(export_id, seen=seen))
+        waiter = Waiter(entry, inbox, policy, now, deadline, min(due, deadline), deadline, seen)
+        entry.waiters.append(waiter)
+        if is_known:
+            self._listing.touch(entry)
+        else:
+            self._listing.add(entry, now)
+        if deadline < math.inf:
+            self._forget_ended()
+            heapq.heappush(self._by_deadline, waiter)
+        self._gate_told = -math.inf
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="voucherify-exports-watcher")
             self._task.add_done_callback(self._pass_on_failure)
         self._changed.set()
         return waiter
 
-    async def close(self) -> None:
-        """End every wait with `ClientClosedError`."""
-        for waiter in list(self._waiters()):
-            self._finish(waiter, ClientClosedError())
-        await self._stop()
+    async def _detach(self, waiters: Iterable[Waiter]) -> None:
+        """End waits, whether they have outcomes or not; the last one ends the task."""
+        for waiter in waiters:
+            self._drop(waiter)
+        if not self._entries:
+            await self._stop()
 
     def _head_start(self, seen: Export, policy: PollPolicy) -> float:
         """An export that was created just now is not worth a look yet."""
@@ -163,153 +161,230 @@ class Watcher:
         self._task = None
         while isinstance(error, BaseExceptionGroup):  # as the task group wraps it
             error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-        for waiter in list(self._waiters()):
+        for waiter in self._waiters():
             self._finish(waiter, error)
 
-    def _waiters(self) -> Iterator[_Waiter]:
-        for entry in self._entries.values():
-            yield from entry.waiters
+    def _waiters(self) -> list[Waiter]:
+        return [waiter for entry in self._entries.values() for waiter in entry.waiters]
 
-    def _drop(self, waiter: _Waiter) -> None:
-        entry = self._entries.get(waiter.export_id)
-        if entry is None or waiter not in entry.waiters:
+    def _drop(self, waiter: Waiter) -> None:
+        entry = waiter.entry
+        if waiter not in entry.waiters:
             return
-        del entry.waiters[waiter]
-        if not entry.waiters:
+        entry.waiters.remove(waiter)
+        if entry.waiters:
+            self._listing.touch(entry)
+        else:
             del self._entries[entry.export_id]
-            if entry.poll is not None:
-                entry.poll.cancel()
+            self._listing.remove(entry)
+            if entry.request is not None:
+                entry.request.cancel()
         self._changed.set()
 
-    def _finish(self, waiter: _Waiter, outcome: Export | BaseException) -> None:
+    def _finish(self, waiter: Waiter, outcome: Export | BaseException) -> None:
         waiter.outcome = outcome
-        waiter.notify()
+        waiter.inbox.put(waiter)
         self._drop(waiter)
         elapsed = self._clock.monotonic() - waiter.started
         name = outcome.status if isinstance(outcome, Export) else type(outcome).__name__
         self._emit(
-            WaitEnded(export_id=waiter.export_id, outcome=str(name), elapsed=elapsed, polls=waiter.polls)
+            WaitEnded(
+                export_id=waiter.entry.export_id, outcome=str(name), elapsed=elapsed, polls=waiter.polls
+            )
         )
 
     async def _run(self) -> None:
-        async with asyncio.TaskGroup() as polls:
+        async with asyncio.TaskGroup() as requests:
             while self._entries:
                 self._changed.clear()
                 now = self._clock.monotonic()
-                self._end_hopeless(now)
-                self._start_due(now, polls)
-                self._end_overdue(now)
+                self._tell_hopeless(now)
+                self._start_due(now + _SLACK, requests)
+                self._end_overdue(now + _SLACK)
+                next_due = max(self._listing.next_due(), self._quota.poll_at(now))
+                self._tell_round(next_due - now)
                 if self._entries:
-                    await sleep_unless(self._clock, self._next_at(now) - now, self._changed)
+                    await sleep_unless(self._clock, min(next_due, self._next_end()) - now, self._changed)
 
-    def _end_hopeless(self, now: float) -> None:
+    def _tell_hopeless(self, now: float) -> None:
         """A wait that ends before anything may be sent again is told so at once."""
         opens_at = self._quota.opens_at(now)
-        if opens_at <= now:
+        if opens_at <= max(now, self._gate_told):
             return
-        for waiter in [waiter for waiter in self._waiters() if waiter.deadline < opens_at]:
-            self._finish(
-                waiter, spent_error(f"Export {waiter.export_id}", opens_at - now, self._clock.wall())
-            )
+        self._gate_told = opens_at
+        for waiter in self._waiters():
+            if waiter.deadline < opens_at:
+                request = f"Export {waiter.entry.export_id}"
+                self._finish(waiter, spent_error(request, opens_at - now, self._clock.wall()))
 
-    def _start_due(self, now: float, polls: asyncio.TaskGroup) -> None:
-        idle = [entry for entry in self._entries.values() if entry.poll is None and entry.due <= now]
-        for entry in sorted(idle, key=lambda entry: entry.due):
-            if self._quota.poll_at(now) > now:
-                break
+    def _start_due(self, now: float, requests: asyncio.TaskGroup) -> None:
+        while self._quota.poll_at(now) <= now and (look := self._listing.pick(now)) is not None:
             self._quota.poll_sent(now)
-            entry.poll = polls.create_task(self._poll(entry))
-            entry.poll.add_done_callback(partial(self._poll_over, entry))
+            self._requests += 1
+            if isinstance(look, Page):
+                covered = list(look.entries)
+                look.requests, look.asked_at = look.requests + 1, now
+                request = requests.create_task(self._look_at_page(look, covered))
+            else:
+                covered = [look]
+                request = look.request = requests.create_task(self._look_at_export(look))
+            request.add_done_callback(partial(self._look_ended, look))
+            self._take_last_look(covered, now)
+
+    def _take_last_look(self, covered: list[Entry], now: float) -> None:
+        for entry in covered:
             for waiter in entry.waiters:
                 if now >= waiter.deadline:
                     waiter.ends = now + LAST_POLL
+                    self._at_last_look.append(waiter)
+
+    def _look_ended(self, look: Page | Entry, _request: asyncio.Task[None]) -> None:
+        self._quota.poll_ended()
+        if isinstance(look, Page):
+            look.requests -= 1
+        else:
+            look.request = None
+        self._changed.set()
 
     def _end_overdue(self, now: float) -> None:
-        for waiter in [waiter for waiter in self._waiters() if waiter.ends <= now]:
-            self._finish_late(waiter, now)
+        while self._by_deadline and self._by_deadline[0].deadline <= now:
+            waiter = heapq.heappop(self._by_deadline)
+            if waiter.ends <= now and waiter.is_pending:
+                self._finish_late(waiter)
+        late = [waiter for waiter in self._at_last_look if waiter.ends <= now]
+        for waiter in late:
+            self._at_last_look.remove(waiter)
+            if waiter.is_pending:
+                self._finish_late(waiter)
 
-    def _finish_late(self, waiter: _Waiter, now: float) -> None:
+    def _forget_ended(self) -> None:
+        """Keep the heap in proportion to who waits: deadlines may be far away."""
+        if len(self._by_deadline) >= self._enough:
+            self._by_deadline = [waiter for waiter in self._by_deadline if waiter.is_pending]
+            heapq.heapify(self._by_deadline)
+            self._enough = 2 * len(self._by_deadline) + 100
+
+    def _next_end(self) -> float:
+        next_deadline = self._by_deadline[0].deadline if self._by_deadline else math.inf
+        return min((waiter.ends for waiter in self._at_last_look), default=next_deadline)
+
+    def _finish_late(self, waiter: Waiter) -> None:
         error = WaitTimeoutError(
-            waiter.export_id,
-            elapsed=now - waiter.started,
+            waiter.entry.export_id,
+            elapsed=self._clock.monotonic() - waiter.started,
             polls=waiter.polls,
             last_export=waiter.latest,
             last_error=waiter.last_error,
         )
         self._finish(waiter, error)
 
-    def _next_at(self, now: float) -> float:
-        ends = min(waiter.ends for waiter in self._waiters())
-        due = min((entry.due for entry in self._entries.values() if entry.poll is None), default=math.inf)
-        return min(ends, max(due, self._quota.poll_at(now)))
+    def _tell_round(self, next_due: float) -> None:
+        if self._seen:
+            self._emit(
+                RoundCompleted(
+                    requests=self._requests,
+                    seen=self._seen,
+                    pending=len(self._entries),
+                    remaining=self._quota.remaining,
+                    next_due=max(0.0, next_due),
+                )
+            )
+            self._requests = self._seen = 0
 
-    async def _poll(self, entry: _Entry) -> None:
+    async def _look_at_export(self, entry: Entry) -> None:
         try:
             export = await self._source.get(entry.export_id)
         except VoucherifyExportsError as error:
             self._take_fault(entry, error)
         else:
-            self._take_news(entry, export)
+            self._take_news(entry, export, by_itself=True)
+            if self._doubts_list:
+                self._doubts_list = False
+                self._listing.isolate_all()
+        if entry.waiters:
+            self._listing.looked_at_entry(entry, self._clock.monotonic())
 
-    def _poll_over(self, entry: _Entry, _poll: asyncio.Task[None]) -> None:
-        self._quota.poll_ended()
-        entry.poll = None
-        self._changed.set()
+    async def _look_at_page(self, page: Page, covered: list[Entry]) -> None:
+        try:
+            shown = await self._source.list_page(page.number)
+        except VoucherifyExportsError as error:
+            self._take_page_fault(page, covered, error)
+            return
+        self._doubts_list = False
+        now = self._clock.monotonic()
+        for export in shown.exports:
+            entry = self._entries.get(export.id)
+            if entry is not None:
+                self._listing.found(entry, page, now)
+                self._take_news(entry, export, by_itself=False)
+        self._listing.looked_at_page(page, covered, shown, now)
 
-    def _polled(self, entry: _Entry) -> list[_Waiter]:
+    def _take_page_fault(self, page: Page, covered: list[Entry], error: VoucherifyExportsError) -> None:
+        """No news for its exports, but for credentials; a list that is of no use is gone round by GETs."""
+        is_useless = not (_is_no_news(error) or isinstance(error, AuthenticationError))
+        for entry in covered:
+            if is_useless or isinstance(error, InvalidResponseError):
+                self._note_fault(entry, error)
+                self._listing.isolate(entry)
+            else:
+                self._take_fault(entry, error)
+        self._listing.failed(page, self._clock.monotonic())
+        if page.entries:
+            # Does the list fail, or everything? One export's own GET will tell.
+            self._listing.isolate(next(iter(page.entries)))
+            self._doubts_list = True
+
+    def _note_fault(self, entry: Entry, error: VoucherifyExportsError) -> list[Waiter]:
         for waiter in entry.waiters:
             waiter.polls += 1
+            waiter.last_error = error
         return list(entry.waiters)
 
-    def _take_fault(self, entry: _Entry, error: VoucherifyExportsError) -> None:
-        for waiter in self._polled(entry):
-            waiter.last_error = error
+    def _take_fault(self, entry: Entry, error: VoucherifyExportsError) -> None:
+        for waiter in self._note_fault(entry, error):
             if _is_no_news(error):
-                self._reschedule(waiter)
+                self._look_again(waiter)
             else:
                 self._finish(waiter, _own_copy(error))
 
-    def _take_news(self, entry: _Entry, export: Export) -> None:
+    def _take_news(self, entry: Entry, export: Export, *, by_itself: bool) -> None:
+        self._seen += 1
+        for waiter in entry.waiters:
+            waiter.polls += 1
         if export.is_done and export.result_url is None:
-            self._take_done_without_result(entry, export)
+            self._take_done_without_result(entry, export, by_itself)
             return
         entry.lacked_result = False
-        if _rank(export.status) >= _rank(entry.status) and export.status is not entry.status:
-            self._emit(StatusChanged(export_id=export.id, previous=entry.status, status=export.status))
-            entry.status = export.status
-        for waiter in self._polled(entry):
-            self._tell(waiter, export)
+        if rank(export.status) >= rank(entry.status):
+            if export.status is not entry.status:
+                self._emit(StatusChanged(export_id=export.id, previous=entry.status, status=export.status))
+            entry.seen = export
+        for waiter in list(entry.waiters):
+            waiter.learn(export)
+            if export.is_finished:
+                self._finish(waiter, export)
+            else:
+                self._look_again(waiter)
 
-    def _take_done_without_result(self, entry: _Entry, export: Export) -> None:
-        """Perhaps the result is about to come: one more look, before it is an error."""
-        gave_up, entry.lacked_result = entry.lacked_result, True
-        for waiter in self._polled(entry):
+    def _take_done_without_result(self, entry: Entry, export: Export, by_itself: bool) -> None:
+        """Perhaps the result is about to come: one more GET, before it is an error."""
+        gave_up, entry.lacked_result = entry.lacked_result and by_itself, True
+        for waiter in list(entry.waiters):
             if gave_up:
                 problem = "the status is DONE, but there is no result URL"
                 text = f"Export {export.id}: {problem}, at the second look too; ask Voucherify's support"
                 self._finish(waiter, InvalidResponseError(text, problem=problem))
             else:
-                self._reschedule(waiter, export)
+                self._look_again(waiter)
+        if entry.waiters:
+            self._listing.isolate(entry)
 
-    def _tell(self, waiter: _Waiter, export: Export) -> None:
-        previous = waiter.latest.status if waiter.latest else None
-        if _rank(export.status) >= _rank(previous):  # an answer may be older than one seen before
-            waiter.latest = export
-            if export.status is not previous:
-                waiter.updates.append(export)
-                waiter.notify()
-        if export.is_finished:
-            self._finish(waiter, export)
-        else:
-            self._reschedule(waiter, export)
-
-    def _reschedule(self, waiter: _Waiter, export: Export | None = None) -> None:
-        """Set the time of the next poll; none follows the one at the deadline."""
-        now = self._clock.monotonic()
+    def _look_again(self, waiter: Waiter) -> None:
+        """None follows the look at the deadline."""
         if waiter.ends > waiter.deadline:
-            self._finish_late(waiter, now)
-        elif waiter.due <= now:
-            waiter.due = min(now + waiter.policy.delay(waiter.polls, export), waiter.deadline)
+            self._finish_late(waiter)
+        else:
+            waiter.look_again(self._clock.monotonic())
 
 
 def _is_no_news(error: VoucherifyExportsError) -> bool:
@@ -324,10 +399,3 @@ def _own_copy(error: VoucherifyExportsError) -> VoucherifyExportsError:
     own.__cause__ = error.__cause__
     own.__suppress_context__ = True
     return own
-
-
-def _rank(status: ExportStatus | None) -> int:
-    """How far an export is; a status that this version does not know is somewhere on the way."""
-    if status is None:
-        return -1
-    return {ExportStatus.SCHEDULED: 0, ExportStatus.DONE: 2, ExportStatus.ERROR: 2}.get(status, 1)

@@ -4,10 +4,11 @@ Sources: Voucherify API reference, "Errors" and "API limits"; RFC 9110, "Retry-A
 """
 
 import json
-import unicodedata
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ MAX_BODY = 16 * 1024 * 1024
 
 _EXCERPT = 200
 _ID_LENGTH = 256
+_FORBIDDEN = re.compile(r"[/?#\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, half characters
 
 
 @frozen
@@ -43,13 +45,9 @@ def export_path(export_id: object) -> str:
         raise ConfigurationError(
             f"an export id has at most {_ID_LENGTH} characters, this one has {len(export_id)}"
         )
-    if export_id in {"", ".", ".."} or any(_is_forbidden(character) for character in export_id):
+    if export_id in {"", ".", ".."} or _FORBIDDEN.search(export_id):
         raise ConfigurationError(f"{export_id!r} cannot be an export id: expected something like 'exp_…'")
     return f"/v1/exports/{quote(export_id, safe='')}"
-
-
-def _is_forbidden(character: str) -> bool:
-    return character in "/?#" or unicodedata.category(character) in {"Cc", "Cs"}
 
 
 def export_from(answer: Answer, redact: Redactor) -> Export:
@@ -85,7 +83,7 @@ def _entry_from(wire: Any) -> Export | None:
 
 def _json_from(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return _DECODER.decode(body.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("the body is JSON nested too deeply") from None
     except ValueError as error:
@@ -98,6 +96,9 @@ def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def invalid(answer: Answer, problem: str, redact: Redactor) -> InvalidResponseError:
@@ -156,13 +157,12 @@ def _error_text(answer: Answer, said: Mapping[str, str | None]) -> str:
     return f"{text} [request {said['request_id']}]" if said["request_id"] else text
 
 
-def rate_limit_from(answer: Answer) -> RateLimit:
-    """What the rate-limit headers of an answer say, the time by this machine's clock."""
-    delay = reset_delay(answer)
+def rate_limit_from(answer: Answer, reset_in: float | None) -> RateLimit:
+    """What the rate-limit headers of an answer say, the time (`reset_delay`) by this machine's clock."""
     return RateLimit(
         limit=_whole(answer.headers.get("X-Rate-Limit-Limit")),
         remaining=_whole(answer.headers.get("X-Rate-Limit-Remaining")),
-        resets_at=None if delay is None else moment(answer.received + delay),
+        resets_at=None if reset_in is None else moment(answer.received + reset_in),
         kind=answer.headers.get("X-Rate-Limit-Type"),
     )
 
@@ -203,6 +203,7 @@ def moment(unix_time: float) -> datetime | None:
         return None
 
 
+@lru_cache(maxsize=16)  # many answers have the same second
 def _date(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text else None

@@ -3,7 +3,8 @@
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,10 +18,19 @@ from ._transport import Transport
 from ._watcher import Watcher
 from ._wire import export_from, export_path, page_from
 from .auth import AppKeys, Auth
-from .errors import ClientClosedError, ConfigurationError, ExportFailedError
+from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
 from .events import EventHook, log_event
 from .models import Export, ExportPage
 from .polling import PollPolicy, RetryPolicy
+
+
+@frozen
+class WaitOutcome:
+    """How one wait of `wait_many` ended: with the export, with an error, or, in ERROR, with both."""
+
+    export_id: str
+    export: Export | None = None
+    error: VoucherifyExportsError | None = None
 
 
 class ExportsClient:
@@ -161,17 +171,43 @@ class ExportsClient:
 
         Cancelling the wait ends this wait alone, and nothing at Voucherify.
         """
-        export_id = export.id if isinstance(export, Export) else export
-        export_path(export_id)
-        if timeout is not None:
-            _check_range("timeout", timeout, least=0)
+        export_id, seen = _check_wanted(export)
+        _check_timeout(timeout)
         self._check_open()
-        seen = export if isinstance(export, Export) else None
-        if seen is None or not (seen.is_failed or (seen.result_url and seen.is_done)):
+        if seen is None or not _is_at_end(seen):
             seen = await self._watcher.wait(export_id, seen, timeout, poll or self._poll, on_update)
         if seen.is_failed and raise_on_error:
             raise ExportFailedError(seen)
         return seen
+
+    async def wait_many(
+        self,
+        exports: Iterable[str | Export],
+        *,
+        timeout: float | None = 1800.0,
+        poll: PollPolicy | None = None,
+    ) -> AsyncGenerator[WaitOutcome]:
+        """Wait for many exports, and take each as it finishes: one `WaitOutcome` for each that is given.
+
+        `timeout` is in seconds, for each of them, and `None` for no bound. One failure never ends the
+        others. Leaving the loop early ends the waits that are left; close the iterator
+        (`contextlib.aclosing`) to have that done at once.
+
+        >>> async for outcome in client.wait_many(ids):  # doctest: +SKIP
+        ...     print(outcome.export_id, outcome.error or outcome.export)
+        """
+        wanted = [_check_wanted(export) for export in exports]
+        _check_timeout(timeout)
+        self._check_open()
+        pending: list[tuple[str, Export | None]] = []
+        for export_id, seen in wanted:
+            if seen is not None and _is_at_end(seen):
+                yield _outcome(export_id, seen)
+            else:
+                pending.append((export_id, seen))
+        async with aclosing(self._watcher.wait_many(pending, timeout, poll or self._poll)) as outcomes:
+            async for export_id, outcome in outcomes:
+                yield _outcome(export_id, outcome)
 
 
 @frozen
@@ -186,6 +222,31 @@ class _Polls:
     async def list_page(self, page: int) -> ExportPage:
         query = f"?limit=100&page={page}&order=-created_at"
         return page_from(await self._transport.poll("/v1/exports", query), self._transport.redact)
+
+
+def _check_wanted(export: str | Export) -> tuple[str, Export | None]:
+    seen = export if isinstance(export, Export) else None
+    export_id = export.id if isinstance(export, Export) else export
+    export_path(export_id)
+    return export_id, seen
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is not None:
+        _check_range("timeout", timeout, least=0)
+
+
+def _is_at_end(export: Export) -> bool:
+    """Whether there is nothing more to wait for; DONE without a result is not yet the end."""
+    return export.is_failed or (export.is_done and export.result_url is not None)
+
+
+def _outcome(export_id: str, outcome: Export | BaseException) -> WaitOutcome:
+    if isinstance(outcome, Export):
+        return WaitOutcome(export_id, outcome, ExportFailedError(outcome) if outcome.is_failed else None)
+    if isinstance(outcome, VoucherifyExportsError):
+        return WaitOutcome(export_id, None, outcome)
+    raise outcome
 
 
 def _choose_auth(app_id: str | None, app_token: str | None, auth: Auth | None) -> Auth:

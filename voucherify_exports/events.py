@@ -68,6 +68,21 @@ class StatusChanged:
 
 
 @frozen(kw_only=True)
+class RoundCompleted:
+    """The watcher looked: `requests` were sent, `seen` exports shown, `pending` exports are still awaited.
+
+    `remaining` is what the project's quota has left, `None` if nothing said so; `next_due` is in how
+    many seconds the next request is planned.
+    """
+
+    requests: int
+    seen: int
+    pending: int
+    remaining: int | None
+    next_due: float
+
+
+@frozen(kw_only=True)
 class WaitEnded:
     """One wait ended: `outcome` is the export's last status, or the name of the error."""
 
@@ -78,7 +93,13 @@ class WaitEnded:
 
 
 Event: TypeAlias = (
-    RequestCompleted | RequestFailed | RetryScheduled | QuotaExhausted | StatusChanged | WaitEnded
+    RequestCompleted
+    | RequestFailed
+    | RetryScheduled
+    | QuotaExhausted
+    | StatusChanged
+    | RoundCompleted
+    | WaitEnded
 )
 EventHook: TypeAlias = Callable[[Event], object]
 
@@ -88,6 +109,7 @@ _LEVELS: dict[type, int] = {
     RetryScheduled: logging.INFO,
     QuotaExhausted: logging.WARNING,
     StatusChanged: logging.INFO,
+    RoundCompleted: logging.DEBUG,
     WaitEnded: logging.INFO,
 }
 

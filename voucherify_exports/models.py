@@ -6,15 +6,19 @@ Source of the shapes: Voucherify API reference, "Export object".
 """
 
 import logging
+import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Self, TypeAlias, TypeVar
 
 from attrs import evolve, field, fields, frozen
+from attrs.converters import optional
 from cattrs import Converter, transform_error
 from cattrs.errors import ClassValidationError
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, override
 
 from ._redact import hide_queries
 
@@ -62,9 +66,14 @@ class ExportedObject(_OpenEnum):
     API_LOG = "api_log"
 
 
+_USUAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+
+
 def _parse_time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
+        if moment.tzinfo is UTC:
+            return moment
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("expected an ISO 8601 time") from None
@@ -72,6 +81,11 @@ def _parse_time(text: str) -> datetime:
 
 def _format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _intern(text: str) -> str:
+    """Thousands of exports say the same: keep it in memory once."""
+    return sys.intern(str(text))
 
 
 def _show_url(url: str) -> str:
@@ -113,8 +127,8 @@ class Export:
     exported_object: ExportedObject = field(converter=ExportedObject, repr=str, hash=False)
     created_at: datetime = field(repr=str, hash=False)
     result: ExportResult | None = field(default=None, hash=False)
-    object: str = field(default="export", repr=False, hash=False)
-    channel: str | None = field(default=None, repr=False, hash=False)
+    object: str = field(default="export", converter=_intern, repr=False, hash=False)
+    channel: str | None = field(default=None, converter=optional(_intern), repr=False, hash=False)
     parameters: ExportParameters | None = field(default=None, repr=False, hash=False)
     user_id: str | None = field(default=None, repr=False, hash=False)
     extra: JSONObject = field(factory=dict[str, Any], repr=False, hash=False)
@@ -149,7 +163,7 @@ class Export:
         """
         export = structure(wire, cls)
         text = wire["created_at"]
-        return export if text == _format_time(export.created_at) else evolve(export, created_at_text=text)
+        return export if _USUAL_TIME.fullmatch(text) else evolve(export, created_at_text=text)
 
     def to_dict(self) -> dict[str, Any]:
         """The API's JSON form again, unknown properties included; optional ones that are `None` left out."""
@@ -189,6 +203,14 @@ def structure(wire: object, model: type[_Model]) -> _Model:
     """A model from its JSON form; `ValueError` says which property is wrong, and how."""
     try:
         return _converter.structure(wire, model)
+    except (KeyError, TypeError, ValueError):
+        return _structure_or_explain(wire, model)
+
+
+def _structure_or_explain(wire: object, model: type[_Model]) -> _Model:
+    """Do it again with the converter that keeps track of where it is, which takes longer."""
+    try:
+        return _explaining_converter.structure(wire, model)
     except ClassValidationError as error:
         problems = transform_error(error, path=model.__name__, format_exception=_describe)
     except (TypeError, ValueError) as error:
@@ -216,30 +238,35 @@ _structure_object = _expect(dict, "an object")
 
 
 def _structure_texts(value: Any, _type: Any) -> tuple[str, ...]:
-    return tuple(_structure_text(item, str) for item in _structure_list(value, list))
+    return _shared(tuple([_structure_text(item, str) for item in _structure_list(value, list)]))
 
 
-def _structure_model(model: type[_Model]) -> Callable[[Any, Any], _Model]:
+@lru_cache(maxsize=1024)
+def _shared(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Thousands of exports have the same few lists of fields: keep each in memory once."""
+    return texts
+
+
+def _structure_model(converter: Converter, model: type[_Model]) -> Callable[[Any, Any], _Model]:
     """Structure the known properties, and gather the others in `extra`."""
-    build = make_dict_structure_fn(model, _converter)
-    known = _wire_names(model)
+    build = make_dict_structure_fn(model, converter, _created_at_text=override(omit=True))
+    known = set(_wire_names(model))
 
     def structure_model(value: Any, _type: Any) -> _Model:
         wire = _structure_object(value, dict)
-        extra = {name: wire[name] for name in wire if name not in known}
-        return build({**{name: wire[name] for name in wire if name in known}, "extra": extra}, model)
+        return build({**wire, "extra": {name: wire[name] for name in wire if name not in known}}, model)
 
     return structure_model
 
 
-def _unstructure_model(model: type) -> Callable[[Any], dict[str, Any]]:
+def _unstructure_model(converter: Converter, model: type) -> Callable[[Any], dict[str, Any]]:
     """The inverse: what is `None` is left out, but where the API always sends the property."""
     names = _wire_names(model)
 
     def unstructure_model(value: Any) -> dict[str, Any]:
-        wire = {name: _converter.unstructure(getattr(value, name)) for name in names}
+        wire = {name: converter.unstructure(getattr(value, name)) for name in names}
         shown = {name: wire[name] for name in names if wire[name] is not None or name in _ALWAYS_SENT}
-        return {**shown, **_converter.unstructure(value.extra)}
+        return {**shown, **converter.unstructure(value.extra)}
 
     return unstructure_model
 
@@ -252,16 +279,21 @@ def _wire_names(model: type) -> list[str]:
     return [name for name in names if name not in {"extra", "_created_at_text"}]
 
 
-_converter = Converter()
-_converter.register_structure_hook(str, _structure_text)
-_converter.register_structure_hook(datetime, lambda value, _: _parse_time(_structure_text(value, str)))
-_converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _structure_texts)
-_converter.register_structure_hook_func(lambda kind: kind == JSONObject, _structure_object)
-_converter.register_structure_hook_func(
-    lambda kind: kind in {ExportStatus, ExportedObject}, lambda value, kind: kind(_structure_text(value, str))
-)
-_converter.register_unstructure_hook(datetime, _format_time)
-_converter.register_unstructure_hook(tuple, list)
-for _model in (ExportResult, ExportParameters, Export):  # the inner ones first
-    _converter.register_structure_hook(_model, _structure_model(_model))
-    _converter.register_unstructure_hook(_model, _unstructure_model(_model))
+def _make_converter(*, explaining: bool) -> Converter:
+    converter = Converter(detailed_validation=explaining)
+    converter.register_structure_hook(str, _structure_text)
+    converter.register_structure_hook(datetime, lambda value, _: _parse_time(_structure_text(value, str)))
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _structure_texts)
+    converter.register_structure_hook_func(lambda kind: kind == JSONObject, _structure_object)
+    for enum in (ExportStatus, ExportedObject):  # which the class converts by itself
+        converter.register_structure_hook(enum, _structure_text)
+    converter.register_unstructure_hook(datetime, _format_time)
+    converter.register_unstructure_hook(tuple, list)
+    for model in (ExportResult, ExportParameters, Export):  # the inner ones first
+        converter.register_structure_hook(model, _structure_model(converter, model))
+        converter.register_unstructure_hook(model, _unstructure_model(converter, model))
+    return converter
+
+
+_converter = _make_converter(explaining=False)
+_explaining_converter = _make_converter(explaining=True)

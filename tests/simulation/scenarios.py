@@ -1,0 +1,121 @@
+"""Runs of the simulation: our watcher, and two pollers that ask for each export by itself."""
+
+import asyncio
+import random
+import statistics
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from attrs import frozen
+from simulation.simulated import Plan, Simulated, durations, others
+from virtual import VirtualLoop
+
+from voucherify_exports import Export, PollPolicy, RateLimitedError, ServerError
+from voucherify_exports._watcher import Watcher
+
+MINUTE_100 = Plan(100, 60)
+MINUTE_2000 = Plan(2000, 60)
+HOUR_100 = Plan(100, 3600)
+
+# waiters, plan, and the most that is allowed: requests, mean delay, 95 % delay
+ROWS: list[tuple[int, Plan, int, float, float]] = [
+    (1, MINUTE_100, 20, 30.0, 30.0),
+    (100, MINUTE_100, 120, 2.5, 8.0),
+    (1_000, MINUTE_100, 450, 7.0, 13.0),
+    (1_000, MINUTE_2000, 1_200, 2.2, 6.0),
+    (10_000, MINUTE_2000, 7_000, 4.0, 7.0),
+    (200, HOUR_100, 25, 85.0, 160.0),
+]
+
+
+@frozen
+class Result:
+    """What a run cost, and how late its waiters heard: seconds after the export was finished."""
+
+    waiters: int
+    requests: int
+    refused: int
+    refused_others: int
+    delays: list[float]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.delays)
+
+    @property
+    def p95(self) -> float:
+        return sorted(self.delays)[int(len(self.delays) * 0.95)]
+
+
+Poller = Callable[[Simulated, str], Awaitable[Export]]
+
+
+def run_watcher(waiters: int, plan: Plan | None, *, spent_by_others: int = 0, **options: Any) -> Result:
+    """All waits by one watcher, as a client's `wait_until_done` would."""
+
+    def prepare(api: Simulated) -> Poller:
+        watcher = Watcher(api, api.quota, api.clock, lambda event: None)
+        policy = PollPolicy()
+        return lambda api, export_id: watcher.wait(export_id, None, None, policy)
+
+    return _run(waiters, plan, prepare, spent_by_others, options)
+
+
+def run_poller(poller: Poller, waiters: int, plan: Plan) -> Result:
+    """All waits by a poller each."""
+    return _run(waiters, plan, lambda api: poller, 0, {})
+
+
+async def every_5_seconds(api: Simulated, export_id: str) -> Export:
+    """Ask for one export every 5 seconds."""
+    return await _poll(api, export_id, lambda attempt: 5.0)
+
+
+async def with_backoff(api: Simulated, export_id: str) -> Export:
+    """Ask for one export after 2, 4, 8 … and at most 60 seconds."""
+    return await _poll(api, export_id, lambda attempt: min(60.0, 2.0**attempt))
+
+
+async def _poll(api: Simulated, export_id: str, pause: Callable[[int], float]) -> Export:
+    attempt = 0
+    while True:
+        try:
+            export = await api.get(export_id)
+        except RateLimitedError:
+            await asyncio.sleep(api.until_reset())
+            continue
+        except ServerError:
+            export = None
+        if export is not None and export.is_finished:
+            return export
+        attempt += 1
+        await asyncio.sleep(pause(attempt))
+
+
+def _run(
+    waiters: int,
+    plan: Plan | None,
+    prepare: Callable[[Simulated], Poller],
+    spent_by_others: int,
+    options: dict[str, Any],
+) -> Result:
+    async def main() -> Result:
+        random.seed(1)
+        api = Simulated(durations(waiters), plan, **options)
+        poller = prepare(api)
+        delays: list[float] = []
+
+        async def wait(number: int) -> None:
+            export = await poller(api, f"exp_{number}")
+            assert export.is_done
+            delays.append(api.clock.monotonic() - api.finish_at[number])
+
+        background: set[asyncio.Task[None]] = set()
+        if spent_by_others and plan:
+            running = others(api, spent_by_others, plan.period, lambda: len(delays) < waiters)
+            background.add(asyncio.create_task(running))
+        await asyncio.gather(*(wait(number) for number in range(waiters)), *background)
+        return Result(waiters, api.requests, api.refused, api.refused_others, delays)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main())
