@@ -1,0 +1,161 @@
+"""The real command in a process of its own: in pipes, or on a pseudo-terminal."""
+
+import asyncio
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import IO
+
+from attrs import define, field
+from typer.testing import Result
+
+from voucherify_exports import Sandbox
+
+Invoke = Callable[..., Awaitable[Result]]
+"""How a test runs a command in its own process."""
+
+COMMAND = [sys.executable, "-W", "error", "-m", "voucherify_exports"]
+
+FORCING = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "COLORTERM": "truecolor"}
+"""What makes many a program take a pipe for a terminal."""
+
+# As a shell does it: the terminal becomes the one whose Ctrl-C interrupts this process.
+ON_A_TERMINAL = """
+import fcntl, os, runpy, termios
+os.setsid()
+fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+runpy.run_module("voucherify_exports", run_name="__main__", alter_sys=True)
+"""
+
+
+def environment(sandbox: Sandbox | None = None, **changes: str) -> dict[str, str]:
+    """The tests' own environment, with a sandbox's keys instead of an account."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("VOUCHERIFY_")}
+    own |= {"COLUMNS": "80", "TERM": "xterm-256color"}
+    for name in ("NO_COLOR", "PYTHONUNBUFFERED", *FORCING):
+        own.pop(name, None)
+    if sandbox is not None:
+        own["VOUCHERIFY_APP_ID"] = sandbox.app_id
+        own["VOUCHERIFY_APP_TOKEN"] = sandbox.app_token
+        own["VOUCHERIFY_BASE_URL"] = sandbox.url
+    return own | changes
+
+
+@define
+class Finished:
+    """What a process left: its exit code, and the bytes of its two streams."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+async def start(
+    *args: str, env: Mapping[str, str], stdout: int | IO[bytes] = -1, stderr: int | IO[bytes] = -1
+) -> asyncio.subprocess.Process:
+    """Start the command, in pipes unless told otherwise."""
+    return await asyncio.create_subprocess_exec(
+        *COMMAND, *args, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr
+    )
+
+
+async def finish(process: asyncio.subprocess.Process) -> Finished:
+    """Wait for the command's end, and collect what it wrote."""
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Finished(process.returncode, out or b"", err or b"")
+
+
+async def run(*args: str, env: Mapping[str, str]) -> Finished:
+    """Run the command in pipes."""
+    return await finish(await start(*args, env=env))
+
+
+@define
+class Terminal:
+    """A terminal of 80 by 24 characters, and the command that runs on it."""
+
+    process: asyncio.subprocess.Process
+    _keyboard: int
+    written: bytes = b""
+    _more: asyncio.Event = field(factory=asyncio.Event)
+    _over: bool = False
+
+    @property
+    def text(self) -> str:
+        """What was written, without the control codes and the spaces that nobody sees."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]| *\r", "", self.written.decode(errors="replace"))
+
+    def press(self, keys: bytes) -> None:
+        """Type on the terminal."""
+        os.write(self._keyboard, keys)
+
+    async def shows(self, text: str) -> None:
+        """Wait until a text was written."""
+        while text not in self.text:
+            assert not self._over, f"{text!r} was not written in:\n{self.text}"
+            self._more.clear()
+            await self._more.wait()
+
+    async def finish(self) -> int:
+        """Wait for the command's end and its last words; the exit code."""
+        code = await self.process.wait()
+        while not self._over:
+            self._more.clear()
+            await self._more.wait()
+        return code
+
+    def receive(self) -> None:
+        """Take what was written; an error is how Linux tells that nobody can write any more."""
+        try:
+            chunk = os.read(self._keyboard, 65536)
+        except OSError:
+            chunk = b""
+        self.written += chunk
+        self._over = not chunk
+        if self._over:
+            asyncio.get_running_loop().remove_reader(self._keyboard)
+        self._more.set()
+
+
+@asynccontextmanager
+async def terminal(*args: str, env: Mapping[str, str], stdout: int | None = None) -> AsyncGenerator[Terminal]:
+    """Run the command on a terminal, its stdout elsewhere if told so."""
+    keyboard, screen = pty.openpty()
+    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-W", "error", "-c", ON_A_TERMINAL, *args]
+    process = await asyncio.create_subprocess_exec(
+        *command, env=env, stdin=screen, stdout=screen if stdout is None else stdout, stderr=screen
+    )
+    os.close(screen)
+    running = Terminal(process, keyboard)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(keyboard, running.receive)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        loop.remove_reader(keyboard)
+        os.close(keyboard)
+
+
+class Screen(io.StringIO):
+    """A terminal in this process, as far as a console can tell."""
+
+    def isatty(self) -> bool:
+        return True
+
+    async def shows(self, text: str) -> None:
+        """Wait until a text was written."""
+        async with asyncio.timeout(10):
+            while text not in self.getvalue():
+                await asyncio.sleep(0.005)

@@ -1,0 +1,24 @@
+"""The commands in this process, against the sandbox."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from cli_process import Invoke
+from typer.testing import CliRunner, Result
+
+from voucherify_exports import Sandbox
+from voucherify_exports.cli.app import app
+
+
+@pytest.fixture
+def invoke(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command in a thread, as its own loop needs; the environment names the sandbox."""
+    for name in ("app_id", "app_token"):
+        monkeypatch.setenv(f"VOUCHERIFY_{name.upper()}", getattr(sandbox, name))
+    monkeypatch.setenv("VOUCHERIFY_BASE_URL", sandbox.url)
+
+    async def invoke(*args: str, **env: Any) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, list(args), env=env)
+
+    return invoke

@@ -1,0 +1,119 @@
+"""What is made of a client's events."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from voucherify_exports import QuotaExhausted, RateLimit, RequestCompleted, RequestFailed, WaitEnded
+from voucherify_exports.cli.listener import Listener, log_shown_by
+
+
+def completed(status: int = 200, **rate_limit: Any) -> RequestCompleted:
+    return RequestCompleted(
+        method="GET",
+        path="/v1/exports",
+        status=status,
+        attempt=1,
+        elapsed=0.1,
+        rate_limit=RateLimit(**rate_limit),
+    )
+
+
+FAILED = RequestFailed(method="GET", path="/v1/exports", attempt=1, elapsed=0.1, error="refused")
+
+
+class TestCost:
+    def test_counts_requests(self) -> None:
+        """Each request counts, answered or not; other events do not."""
+        listener = Listener(lambda text: None)
+        costs = [listener.cost]
+        for event in (
+            completed(),
+            FAILED,
+            WaitEnded(export_id="exp_1", outcome="DONE", elapsed=1.0, polls=1),
+        ):
+            listener(event)
+            costs.append(listener.cost)
+
+        assert costs == ["0 requests", "1 request", "2 requests", "2 requests"]
+
+    def test_knows_the_quota(self) -> None:
+        """What the last answer that spoke of it said is left of the quota."""
+        listener = Listener(lambda text: None)
+        for event in (
+            completed(limit=2000, remaining=1999),
+            completed(limit=2000, remaining=1000),
+            completed(),
+        ):
+            listener(event)
+
+        assert listener.cost == "3 requests · quota left: 1,000 of 2,000"
+        assert listener.quota == RateLimit(limit=2000, remaining=1000)
+
+    def test_half_a_quota_is_none(self) -> None:
+        """A limit without what remains tells nothing."""
+        listener = Listener(lambda text: None)
+        listener(completed(limit=2000))
+
+        assert listener.cost == "1 request"
+
+
+class TestTrouble:
+    def test_is_said_once_with_its_end(self) -> None:
+        """An outage of many requests is two lines: when it begins and when it is over."""
+        said: list[str] = []
+        listener = Listener(said.append)
+        for event in (
+            completed(),
+            FAILED,
+            FAILED,
+            completed(503),
+            completed(404),
+            completed(),
+            completed(502),
+        ):
+            listener(event)
+
+        assert said == [
+            "No usable answer, trying again: refused",
+            "Voucherify answers again.",
+            "No usable answer, trying again: GET /v1/exports: 502",
+        ]
+
+
+class TestQuotaSpent:
+    def test_is_said_once_for_each_end(self) -> None:
+        """Several requests that are refused at the same time are one line."""
+        said: list[str] = []
+        listener = Listener(said.append)
+        for microsecond, minute in ((1, 0), (900, 0), (0, 1)):
+            until = datetime(2026, 8, 1, 12, minute, 30, microsecond).astimezone(UTC)
+            listener(QuotaExhausted(delay=30.0, retry_at=until))
+
+        assert said == [
+            "The project's quota is spent: nothing is sent before 2026-08-01 12:00:30.",
+            "The project's quota is spent: nothing is sent before 2026-08-01 12:01:30.",
+        ]
+
+    def test_for_ever(self) -> None:
+        """A time that no calendar holds is told all the same."""
+        said: list[str] = []
+        Listener(said.append)(QuotaExhausted(delay=1e15, retry_at=None))
+
+        assert said == ["The project's quota is spent: nothing is sent before the year 10000."]
+
+
+class TestLog:
+    def test_warnings_are_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The package's warnings are said by what is in charge of the screen, its chatter is not."""
+        said: list[str] = []
+        logger = logging.getLogger("voucherify_exports")
+        with log_shown_by(said.append):
+            logger.warning("unknown %s", "status")
+            logger.info("chatter")
+
+        assert said == ["unknown status"]
+        assert capsys.readouterr().err == ""
+        assert logger.handlers == []

@@ -1,0 +1,19 @@
+"""The command `voucherify-exports`, which is `python -m voucherify_exports` as well."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, or say how to get it, and exit."""
+    try:
+        from .cli import run
+    except ModuleNotFoundError as error:
+        if error.name not in {"typer", "rich"}:
+            raise
+        sys.stderr.write("The command line needs an extra: pip install 'voucherify-exports[cli]'\n")
+        sys.exit(2)
+    run()
+
+
+if __name__ == "__main__":
+    main()
