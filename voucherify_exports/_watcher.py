@@ -149,6 +149,7 @@ class Watcher:
         return delay if seen.status is ExportStatus.SCHEDULED and age < delay else 0.0
 
     async def _stop(self) -> None:
+        self._tell_round(None)
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -202,8 +203,8 @@ class Watcher:
                 self._start_due(now + _SLACK, requests)
                 self._end_overdue(now + _SLACK)
                 next_due = max(self._listing.next_due(), self._quota.poll_at(now))
-                self._tell_round(next_due - now)
                 if self._entries:
+                    self._tell_round(max(0.0, next_due - now))
                     await sleep_unless(self._clock, min(next_due, self._next_end()) - now, self._changed)
 
     def _tell_hopeless(self, now: float) -> None:
@@ -278,7 +279,7 @@ class Watcher:
         )
         self._finish(waiter, error)
 
-    def _tell_round(self, next_due: float) -> None:
+    def _tell_round(self, next_due: float | None) -> None:
         if self._seen:
             self._emit(
                 RoundCompleted(
@@ -286,7 +287,7 @@ class Watcher:
                     seen=self._seen,
                     pending=len(self._entries),
                     remaining=self._quota.remaining,
-                    next_due=max(0.0, next_due),
+                    next_due=next_due,
                 )
             )
             self._requests = self._seen = 0

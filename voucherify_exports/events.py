@@ -72,14 +72,14 @@ class RoundCompleted:
     """The watcher looked: `requests` were sent, `seen` exports shown, `pending` exports are still awaited.
 
     `remaining` is what the project's quota has left, `None` if nothing said so; `next_due` is in how
-    many seconds the next request is planned.
+    many seconds the next request is planned, `None` if nothing is left to wait for.
     """
 
     requests: int
     seen: int
     pending: int
     remaining: int | None
-    next_due: float
+    next_due: float | None
 
 
 @frozen(kw_only=True)

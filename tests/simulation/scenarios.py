@@ -50,7 +50,9 @@ class Result:
 Poller = Callable[[Simulated, str], Awaitable[Export]]
 
 
-def run_watcher(waiters: int, plan: Plan | None, *, spent_by_others: int = 0, **options: Any) -> Result:
+def run_watcher(
+    waiters: int, plan: Plan | None, *, spent_by_others: int = 0, seed: int = 1, **options: Any
+) -> Result:
     """All waits by one watcher, as a client's `wait_until_done` would."""
 
     def prepare(api: Simulated) -> Poller:
@@ -58,12 +60,12 @@ def run_watcher(waiters: int, plan: Plan | None, *, spent_by_others: int = 0, **
         policy = PollPolicy()
         return lambda api, export_id: watcher.wait(export_id, None, None, policy)
 
-    return _run(waiters, plan, prepare, spent_by_others, options)
+    return _run(waiters, plan, prepare, spent_by_others, seed, options)
 
 
-def run_poller(poller: Poller, waiters: int, plan: Plan) -> Result:
+def run_poller(poller: Poller, waiters: int, plan: Plan, *, seed: int = 1) -> Result:
     """All waits by a poller each."""
-    return _run(waiters, plan, lambda api: poller, 0, {})
+    return _run(waiters, plan, lambda api: poller, 0, seed, {})
 
 
 async def every_5_seconds(api: Simulated, export_id: str) -> Export:
@@ -97,11 +99,12 @@ def _run(
     plan: Plan | None,
     prepare: Callable[[Simulated], Poller],
     spent_by_others: int,
+    seed: int,
     options: dict[str, Any],
 ) -> Result:
     async def main() -> Result:
-        random.seed(1)
-        api = Simulated(durations(waiters), plan, **options)
+        random.seed(seed)
+        api = Simulated(durations(waiters, seed), plan, seed=seed, **options)
         poller = prepare(api)
         delays: list[float] = []
 
