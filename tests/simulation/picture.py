@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 
-from simulation.scenarios import MINUTE_100, Result, run_poller, run_watcher, with_backoff
+from attrs import evolve
+from simulation.scenarios import MINUTE_100, Result, run_poller, run_watcher, together, with_backoff
 
 WAITERS = [1, 3, 10, 30, 100, 300, 1_000]
 OURS, THEIRS, INK, GRID = "#0b7285", "#c2410c", "#343a40", "#dee2e6"
@@ -73,16 +73,9 @@ def average(run: Callable[[int, int], Result]) -> list[Result]:
     """A result for each number of waiters: of few there are many runs, since chance is large there."""
     averaged = []
     for waiters in WAITERS:
-        results = [run(waiters, seed) for seed in range(max(1, 300 // waiters))]
-        averaged.append(
-            Result(
-                waiters,
-                round(fmean(result.requests for result in results)),
-                round(fmean(result.refused for result in results)),
-                0,
-                [delay for result in results for delay in result.delays],
-            )
-        )
+        runs = max(1, 300 // waiters)
+        result = together(run(waiters, seed) for seed in range(runs))
+        averaged.append(evolve(result, requests=result.requests // runs, refused=result.refused // runs))
     return averaged
 
 

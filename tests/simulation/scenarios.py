@@ -3,7 +3,7 @@
 import asyncio
 import random
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from attrs import frozen
@@ -45,6 +45,18 @@ class Result:
     @property
     def p95(self) -> float:
         return sorted(self.delays)[int(len(self.delays) * 0.95)]
+
+
+def together(results: Iterable[Result]) -> Result:
+    """Several runs as one: the sums of what they cost, and everybody's delays."""
+    each = list(results)
+    return Result(
+        each[0].waiters,
+        sum(result.requests for result in each),
+        sum(result.refused for result in each),
+        sum(result.refused_others for result in each),
+        [delay for result in each for delay in result.delays],
+    )
 
 
 Poller = Callable[[Simulated, str], Awaitable[Export]]
