@@ -819,6 +819,20 @@ class TestWaitMany:
         assert isinstance(outcomes["exp_2"], Export)
 
     @virtually
+    async def test_a_slow_consumer_misses_nothing(self) -> None:
+        """Whatever finishes while the caller is busy is there when it comes back."""
+        scene = Scene(exp_1=[(0, "DONE")], exp_2=[(0, "SCHEDULED"), (3, "DONE")], exp_3=LIFE)
+        order: list[str] = []
+
+        wanted = [(f"exp_{number}", None) for number in (1, 2, 3)]
+        async for export_id, _ in scene.watcher.wait_many(wanted, 1800, STEADY):
+            order.append(export_id)
+            await asyncio.sleep(100)
+
+        assert order == ["exp_1", "exp_2", "exp_3"]
+        assert scene.clock.monotonic() == 300
+
+    @virtually
     async def test_leaving_early_detaches_the_rest(self) -> None:
         """A broken loop leaves no wait, task or request behind."""
         scene = Scene(exp_1=LIFE, exp_2=[(0, "DONE")], exp_3=LIFE)

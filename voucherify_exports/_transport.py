@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import aiohttp
 from tenacity import RetryCallState
@@ -24,6 +26,7 @@ from .events import EventHook, QuotaExhausted, RequestCompleted, RequestFailed, 
 from .models import RateLimit
 from .polling import RetryPolicy
 
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)  # ours bounds all of a request
 _SPREAD = 1.0  # seconds
 _TRANSIENT = {408, 500, 502, 503, 504}
 
@@ -59,7 +62,7 @@ class Transport:
         self.redact = auth.redactor()
         self._session = session
         self._owns_session = session is None
-        self._timeout = aiohttp.ClientTimeout(total=request_timeout)
+        self._request_timeout = request_timeout
         self._retry = retry
         self._quota = quota
         self._max_quota_wait = max_quota_wait
@@ -68,26 +71,17 @@ class Transport:
         self._clock = clock
         self._emit = emit
         self._closed = False
-        self._calls: set[asyncio.Timeout] = set()
+        self._scopes: set[asyncio.Timeout] = set()  # whatever is awaited, so that `close` can end it
 
     async def request(self, method: str, path: str) -> Answer:
         """Send a request on behalf of a caller: retried, and delayed while the quota is spent."""
-        self._check_open()
         give_up = self._clock.monotonic() + self._max_quota_wait
-        call = asyncio.timeout(None)  # without a time: `close` sets one
-        self._calls.add(call)
         try:
-            async with call:
-                try:
-                    return await self._send_in_quota(method, path, 1, give_up)
-                except VoucherifyExportsError as error:
-                    if not is_transient(error):
-                        raise
-                    return await self._retry_after(error, method, path, give_up)
-        except TimeoutError:
-            raise ClientClosedError from None
-        finally:
-            self._calls.discard(call)
+            return await self._send_in_quota(method, path, 1, give_up)
+        except VoucherifyExportsError as error:
+            if not is_transient(error):
+                raise
+            return await self._retry_after(error, method, path, give_up)
 
     async def _retry_after(
         self, first: VoucherifyExportsError, method: str, path: str, give_up: float
@@ -104,13 +98,12 @@ class Transport:
         def announce(state: RetryCallState) -> None:
             self._announce_retry(method, path, state)
 
-        retrying = self._retry.retrying(when=is_transient, sleep=self._clock.sleep, before_sleep=announce)
+        retrying = self._retry.retrying(when=is_transient, sleep=self._pause, before_sleep=announce)
         return await retrying(attempt)
 
     async def poll(self, path: str, query: str = "") -> Answer:
         """Send a GET once: a fault is for the poller to judge, and a closed gate is not waited for."""
         async with self._slots:
-            self._check_open()
             if self._delay() > 0:
                 raise self._spent(f"GET {path}")
             return await self._send("GET", path, 1, query)
@@ -118,12 +111,31 @@ class Transport:
     async def close(self) -> None:
         """End every request under way with `ClientClosedError`, and close the session if it is ours."""
         self._closed = True
-        for call in self._calls:
-            call.reschedule(asyncio.get_running_loop().time())
-        while self._calls:  # noqa: ASYNC110 - each ends within a few steps of the loop
+        for scope in self._scopes:
+            scope.reschedule(asyncio.get_running_loop().time())
+        while self._scopes:  # noqa: ASYNC110 - each ends within a few steps of the loop
             await asyncio.sleep(0)
         if self._owns_session and self._session is not None:
             await self._session.close()
+
+    async def _pause(self, seconds: float) -> None:
+        async with self._until_closed(None):
+            await self._clock.sleep(seconds)
+
+    @asynccontextmanager
+    async def _until_closed(self, seconds: float | None) -> AsyncGenerator[None]:
+        """Give what is awaited inside so many seconds, or until the client is closed."""
+        self._check_open()
+        scope = asyncio.timeout(seconds)
+        self._scopes.add(scope)
+        try:
+            async with scope:
+                yield
+        except TimeoutError:
+            self._check_open()
+            raise
+        finally:
+            self._scopes.discard(scope)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -150,7 +162,7 @@ class Transport:
             if self._clock.monotonic() + delay > give_up:
                 raise self._spent(request)
             # Those who wait together do not all go at the same instant.
-            await self._clock.sleep(delay + random.uniform(0, _SPREAD))  # noqa: S311 - guards nothing
+            await self._pause(delay + random.uniform(0, _SPREAD))  # noqa: S311 - guards nothing
 
     def _delay(self) -> float:
         """Seconds until anything may be sent."""
@@ -202,13 +214,16 @@ class Transport:
         return rate_limit
 
     async def _exchange(self, method: str, path: str, query: str) -> Answer:
-        async with self._open_session().request(
-            method,
-            URL(f"{self._base_url}{path}{query}", encoded=True),
-            headers=self._auth.headers(),
-            timeout=self._timeout,
-            allow_redirects=False,
-        ) as response:
+        async with (
+            self._until_closed(self._request_timeout),
+            self._open_session().request(
+                method,
+                URL(f"{self._base_url}{path}{query}", encoded=True),
+                headers=self._auth.headers(),
+                timeout=_NO_TIMEOUT,
+                allow_redirects=False,
+            ) as response,
+        ):
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
@@ -232,7 +247,7 @@ class Transport:
 
     def _transport_error(self, request: str, fault: Exception, attempt: int) -> TransportError:
         if isinstance(fault, TimeoutError):
-            reason = f"no answer within {self._timeout.total:g} s"
+            reason = f"no answer within {self._request_timeout:g} s"
         elif isinstance(fault, aiohttp.ClientConnectorDNSError):
             reason = f"the host name {fault.host!r} could not be resolved: check the network and the cluster"
         elif isinstance(fault, aiohttp.ClientSSLError):

@@ -84,10 +84,12 @@ class Waiter:
             self.updates = [*(self.updates or ()), export]
             self.inbox.put(self)
 
-    def take_updates(self) -> list[Export]:
-        """The changes of status since last time, in order."""
+    def tell_updates(self) -> None:
+        """Call back for each change of status since last time, in order."""
         updates, self.updates = self.updates, None
-        return updates or []
+        if self.on_update is not None:
+            for export in updates or ():
+                self.on_update(export)
 
     def look_again(self, now: float) -> None:
         """Set the next look by the policy, if the one it asked for has been taken."""

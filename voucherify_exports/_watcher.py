@@ -80,9 +80,7 @@ class Watcher:
             while waiter.outcome is None:
                 await inbox.news()
                 inbox.take()
-                for update in waiter.take_updates():
-                    if on_update is not None:
-                        on_update(update)
+                waiter.tell_updates()
         finally:
             await self._detach([waiter])
         if isinstance(waiter.outcome, BaseException):
@@ -99,9 +97,9 @@ class Watcher:
             while pending:
                 await inbox.news()
                 for waiter in inbox.take():
-                    if waiter.outcome is not None:
-                        pending.discard(waiter)
-                        yield waiter.entry.export_id, waiter.outcome
+                    pending.discard(waiter)
+                    # Without callbacks there is no other news than the end.
+                    yield waiter.entry.export_id, cast("Export | BaseException", waiter.outcome)
         finally:
             await self._detach(pending)
 
