@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import aiohttp
 from tenacity import RetryCallState
@@ -119,23 +117,21 @@ class Transport:
             await self._session.close()
 
     async def _pause(self, seconds: float) -> None:
-        async with self._until_closed(None):
-            await self._clock.sleep(seconds)
-
-    @asynccontextmanager
-    async def _until_closed(self, seconds: float | None) -> AsyncGenerator[None]:
-        """Give what is awaited inside so many seconds, or until the client is closed."""
         self._check_open()
-        scope = asyncio.timeout(seconds)
-        self._scopes.add(scope)
+        scope = self._open_scope(None)
         try:
             async with scope:
-                yield
+                await self._clock.sleep(seconds)
         except TimeoutError:
-            self._check_open()
-            raise
+            raise ClientClosedError from None
         finally:
             self._scopes.discard(scope)
+
+    def _open_scope(self, seconds: float | None) -> asyncio.Timeout:
+        """So many seconds, or until the client is closed; to be discarded from `_scopes` afterwards."""
+        scope = asyncio.timeout(seconds)
+        self._scopes.add(scope)
+        return scope
 
     def _check_open(self) -> None:
         if self._closed:
@@ -214,24 +210,26 @@ class Transport:
         return rate_limit
 
     async def _exchange(self, method: str, path: str, query: str) -> Answer:
-        async with (
-            self._until_closed(self._request_timeout),
-            self._open_session().request(
-                method,
-                URL(f"{self._base_url}{path}{query}", encoded=True),
-                headers=self._auth.headers(),
-                timeout=_NO_TIMEOUT,
-                allow_redirects=False,
-            ) as response,
-        ):
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    break
-        answer = Answer(
-            f"{method} {path}", response.status, response.headers, bytes(body), self._clock.wall()
-        )
+        self._check_open()
+        scope = self._open_scope(self._request_timeout)
+        try:
+            async with (
+                scope,
+                self._open_session().request(
+                    method,
+                    URL(f"{self._base_url}{path}{query}", encoded=True),
+                    headers=self._auth.headers(),
+                    timeout=_NO_TIMEOUT,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                body = await _read(response)
+        except TimeoutError:
+            self._check_open()
+            raise
+        finally:
+            self._scopes.discard(scope)
+        answer = Answer(f"{method} {path}", response.status, response.headers, body, self._clock.wall())
         if len(body) > MAX_BODY:
             raise invalid(answer, f"the body has more than {MAX_BODY} bytes", self.redact)
         return answer
@@ -270,3 +268,23 @@ class Transport:
                 error=str(error),
             )
         )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, or as much of it as shows that it is too large."""
+    if (
+        response.content_length is not None
+        and response.content_length <= MAX_BODY
+        and not _is_packed(response)
+    ):
+        return await response.read()
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY:
+            break
+    return bytes(body)
+
+
+def _is_packed(response: aiohttp.ClientResponse) -> bool:
+    return "Content-Encoding" in response.headers
