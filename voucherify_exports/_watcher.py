@@ -148,6 +148,7 @@ class Watcher:
 
     async def _stop(self) -> None:
         self._tell_round(None)
+        self._by_deadline.clear()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

@@ -77,9 +77,9 @@ class TestTrouble:
             listener(event)
 
         assert said == [
-            "No usable answer, trying again: refused",
+            "No usable answer: refused",
             "Voucherify answers again.",
-            "No usable answer, trying again: GET /v1/exports: 502",
+            "No usable answer: GET /v1/exports: 502",
         ]
 
 

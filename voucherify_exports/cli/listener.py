@@ -54,7 +54,7 @@ class Listener:
         """Say it once, and not again before things have been well."""
         if not self._in_trouble:
             self._in_trouble = True
-            self._say(f"No usable answer, trying again: {fault}")
+            self._say(f"No usable answer: {fault}")
 
     def _quota_spent(self, until: datetime | None) -> None:
         end = "the year 10000" if until is None else f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
