@@ -282,6 +282,21 @@ class TestDeadline:
         assert scene.clock.monotonic() - started == pytest.approx(10 + LAST_POLL)
 
     @virtually
+    async def test_a_last_look_that_hangs_holds_nobody_else(self) -> None:
+        """While one wait is given its second, the deadline of another is kept."""
+        scene = Scene(exp_1=[(0, "IN_PROGRESS")], exp_2=[(0, "IN_PROGRESS")])
+        first, second = scene.wait(timeout=10), scene.wait("exp_2", timeout=10.5)
+        await asyncio.sleep(9.5)
+        scene.source.latency = 1000
+
+        with pytest.raises(WaitTimeoutError):
+            await second
+        assert scene.clock.monotonic() == 10.5
+        with pytest.raises(WaitTimeoutError):
+            await first
+        assert scene.clock.monotonic() == pytest.approx(10 + LAST_POLL)
+
+    @virtually
     async def test_no_time_at_all_is_one_look(self) -> None:
         """`timeout=0` asks once."""
         scene = Scene(exp_1=[(0, "IN_PROGRESS")])

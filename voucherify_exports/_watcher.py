@@ -265,8 +265,8 @@ class Watcher:
             self._enough = 2 * len(self._by_deadline) + 100
 
     def _next_end(self) -> float:
-        next_deadline = self._by_deadline[0].deadline if self._by_deadline else math.inf
-        return min((waiter.ends for waiter in self._at_last_look), default=next_deadline)
+        deadlines = [waiter.deadline for waiter in self._by_deadline[:1]]
+        return min([*deadlines, *(waiter.ends for waiter in self._at_last_look)], default=math.inf)
 
     def _finish_late(self, waiter: Waiter) -> None:
         error = WaitTimeoutError(
