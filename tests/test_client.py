@@ -492,6 +492,19 @@ class TestClose:
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 3
 
+    async def test_closing_twice_at_the_same_time(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Whoever closes, and however often, each call under way ends once."""
+        sandbox.fail(times=None, delay=float("inf"))
+        client = connect()
+        call = asyncio.ensure_future(client.get_export(ID))
+        while not sandbox.requests:
+            await asyncio.sleep(0.001)
+
+        await asyncio.gather(client.close(), client.close())
+
+        with pytest.raises(ClientClosedError):
+            await call
+
     async def test_ends_calls_on_a_session_that_stays_open(self, connect: Connect, sandbox: Sandbox) -> None:
         """The caller's session lives on, the call does not."""
         sandbox.fail(times=None, delay=float("inf"))

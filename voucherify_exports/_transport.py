@@ -110,7 +110,8 @@ class Transport:
         """End every request under way with `ClientClosedError`, and close the session if it is ours."""
         self._closed = True
         for scope in self._scopes:
-            scope.reschedule(asyncio.get_running_loop().time())
+            if not scope.expired():
+                scope.reschedule(asyncio.get_running_loop().time())
         while self._scopes:  # noqa: ASYNC110 - each ends within a few steps of the loop
             await asyncio.sleep(0)
         if self._owns_session and self._session is not None:
