@@ -492,16 +492,23 @@ class TestClose:
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 3
 
-    async def test_closing_twice_at_the_same_time(self, connect: Connect, sandbox: Sandbox) -> None:
-        """Whoever closes, and however often, each call under way ends once."""
+    @pytest.mark.parametrize("steps", range(5))
+    async def test_closing_twice_at_the_same_time(
+        self, steps: int, connect: Connect, sandbox: Sandbox
+    ) -> None:
+        """Whoever closes, and in whatever step of the other's closing, each call under way ends once."""
         sandbox.fail(times=None, delay=float("inf"))
         client = connect()
         call = asyncio.ensure_future(client.get_export(ID))
         while not sandbox.requests:
             await asyncio.sleep(0.001)
 
-        await asyncio.gather(client.close(), client.close())
+        closing = asyncio.ensure_future(client.close())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await client.close()
 
+        await closing
         with pytest.raises(ClientClosedError):
             await call
 
