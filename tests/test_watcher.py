@@ -439,6 +439,27 @@ class TestFaults:
         assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 2
         assert (await scene.wait()).is_done
 
+    @virtually
+    async def test_a_hook_that_raises_leaves_nobody_waiting(self) -> None:
+        """Its exception reaches every waiter, and closing raises it after all have ended."""
+        scene = Scene(exp_1=LIFE, exp_2=LIFE, exp_3=LIFE)
+
+        def fail(event: Event) -> None:
+            raise ZeroDivisionError
+
+        scene.watcher._emit = fail
+        waits = [scene.wait(export_id) for export_id in ("exp_1", "exp_2", "exp_3")]
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 3
+
+        scene.source.latency = 1000
+        waits = [scene.wait(export_id) for export_id in ("exp_1", "exp_2", "exp_3")]
+        await asyncio.sleep(1)
+        with pytest.raises(ZeroDivisionError):
+            await scene.watcher.close()
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 3
+
 
 class TestSharing:
     @virtually
@@ -781,6 +802,26 @@ class TestFailingPages:
 
             assert all(export.is_done for export in await asyncio.gather(*map(scene.wait, ids)))
             assert scene.clock.monotonic() < 90
+
+        check()
+
+    @pytest.mark.parametrize("status", [401, 403, 503])
+    def test_who_left_meanwhile_is_left_alone(self, status: int) -> None:
+        """A wait that was cancelled while its page was under way is nobody's concern when that fails."""
+
+        @virtually
+        async def check() -> None:
+            scene = Scene(exp_1=LIFE, exp_2=LIFE, exp_3=LIFE)
+            scene.source.latency = 1
+            scene.source.faults["page 1"] = [ApiError.for_status(status)("no", status=status)]
+            gone, *stay = [scene.wait(export_id) for export_id in ("exp_1", "exp_2", "exp_3")]
+            await asyncio.sleep(0.5)
+            gone.cancel()
+
+            outcomes = await asyncio.gather(*stay, return_exceptions=True)
+
+            expected = AuthenticationError if status == 401 else Export
+            assert [type(outcome) for outcome in outcomes] == [expected] * 2
 
         check()
 

@@ -105,9 +105,12 @@ class Watcher:
 
     async def close(self) -> None:
         """End every wait with `ClientClosedError`."""
-        for waiter in self._waiters():
-            self._finish(waiter, ClientClosedError())
+        waiters = self._waiters()
+        for waiter in waiters:
+            self._end(waiter, ClientClosedError())
         await self._stop()
+        for waiter in waiters:
+            self._tell_end(waiter)
 
     def _attach(
         self, export_id: str, seen: Export | None, timeout: float | None, policy: PollPolicy, inbox: Inbox
@@ -162,7 +165,7 @@ class Watcher:
         while isinstance(error, BaseExceptionGroup):  # as the task group wraps it
             error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
         for waiter in self._waiters():
-            self._finish(waiter, error)
+            self._end(waiter, error)  # without an event, which may be what failed
 
     def _waiters(self) -> list[Waiter]:
         return [waiter for entry in self._entries.values() for waiter in entry.waiters]
@@ -182,15 +185,19 @@ class Watcher:
         self._changed.set()
 
     def _finish(self, waiter: Waiter, outcome: Export | BaseException) -> None:
+        self._end(waiter, outcome)
+        self._tell_end(waiter)
+
+    def _end(self, waiter: Waiter, outcome: Export | BaseException) -> None:
         waiter.outcome = outcome
         waiter.inbox.put(waiter)
         self._drop(waiter)
-        elapsed = self._clock.monotonic() - waiter.started
-        name = outcome.status if isinstance(outcome, Export) else type(outcome).__name__
+
+    def _tell_end(self, waiter: Waiter) -> None:
+        outcome, elapsed = waiter.outcome, self._clock.monotonic() - waiter.started
+        name = str(outcome.status) if isinstance(outcome, Export) else type(outcome).__name__
         self._emit(
-            WaitEnded(
-                export_id=waiter.entry.export_id, outcome=str(name), elapsed=elapsed, polls=waiter.polls
-            )
+            WaitEnded(export_id=waiter.entry.export_id, outcome=name, elapsed=elapsed, polls=waiter.polls)
         )
 
     async def _run(self) -> None:
@@ -279,17 +286,19 @@ class Watcher:
         self._finish(waiter, error)
 
     def _tell_round(self, next_due: float | None) -> None:
-        if self._seen:
-            self._emit(
-                RoundCompleted(
-                    requests=self._requests,
-                    seen=self._seen,
-                    pending=len(self._entries),
-                    remaining=self._quota.remaining,
-                    next_due=next_due,
-                )
+        requests, seen = self._requests, self._seen
+        if not seen:
+            return
+        self._requests = self._seen = 0
+        self._emit(
+            RoundCompleted(
+                requests=requests,
+                seen=seen,
+                pending=len(self._entries),
+                remaining=self._quota.remaining,
+                next_due=next_due,
             )
-            self._requests = self._seen = 0
+        )
 
     async def _look_at_export(self, entry: Entry) -> None:
         try:
@@ -322,7 +331,7 @@ class Watcher:
     def _take_page_fault(self, page: Page, covered: list[Entry], error: VoucherifyExportsError) -> None:
         """No news for its exports, but for credentials; a list that is of no use is gone round by GETs."""
         is_useless = not (_is_no_news(error) or isinstance(error, AuthenticationError))
-        for entry in covered:
+        for entry in [entry for entry in covered if entry.waiters]:
             if is_useless or isinstance(error, InvalidResponseError):
                 self._note_fault(entry, error)
                 self._listing.isolate(entry)
