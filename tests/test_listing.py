@@ -126,6 +126,28 @@ class TestDue:
         assert page.due == 1.0
 
 
+class TestLookedAt:
+    def test_one_alone_on_its_page_is_its_page(self) -> None:
+        """Its next look is reckoned from this one."""
+        only = entry(1, delay=8)
+        listing = listed(only)
+        listing.looked_at_entry(only, 10)
+
+        assert listing.next_due() == 18
+
+    def test_one_of_many_does_not_put_off_the_others(self) -> None:
+        """A GET for one export is no look at its page."""
+        listing = listed(entry(1), entry(2))
+        page = page_of(listing)
+        for waiting_entry in page.entries:
+            listing.found(waiting_entry, page, 0.0)
+        listing.looked_at_page(page, list(page.entries), shown(0), 0.0)
+        due = page.due
+        listing.looked_at_entry(next(iter(page.entries)), 1.5)
+
+        assert page.due == due == 2
+
+
 class TestMissed:
     """Where an export goes that its page does not show; the page shows exports 100 to 199."""
 

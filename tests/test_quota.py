@@ -96,6 +96,17 @@ class TestPolling:
 
         assert quota.poll_at(0) == 0
 
+    @pytest.mark.parametrize("kind", ["api_calls_cycle", "bulk_api_calls", "webhook_calls"])
+    def test_is_not_paced_by_what_is_counted_otherwise(self, kind: str) -> None:
+        """A month's 100,000 calls, or calls of another kind, say nothing about this minute."""
+        quota = Quota(0.5)
+        quota.poll_sent(0)
+        quota.answered(0, RateLimit(limit=100_000, remaining=5, kind=kind), 2_000_000)
+        quota.poll_ended()
+
+        assert quota.poll_at(0) == 0
+        assert quota.opens_at(0) == 0
+
     def test_keeps_to_its_share_of_the_window(self) -> None:
         """Half of 100 a minute is 50, one every 1.2 seconds."""
         quota, now, sent = Quota(0.5), 0.0, 0

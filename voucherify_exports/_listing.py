@@ -128,8 +128,11 @@ class Listing:
         entry.looked_at, entry.misses = now, 0
         if entry.place is None:
             self._put(entry, self._locate(entry.seen) if entry.seen else None, now)
-        else:
-            self._renew(self._pages[entry.place], now)
+            return
+        page = self._pages[entry.place]
+        page.changed()
+        if len(page.entries) == 1:
+            self._renew(page, now)
 
     def looked_at_page(self, page: Page, covered: list[Entry], shown: ExportPage, now: float) -> None:
         """A page was looked at: whoever was expected there and not shown is somewhere else."""

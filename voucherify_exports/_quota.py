@@ -12,6 +12,7 @@ from .models import RateLimit
 
 _MINUTE, _HOUR = 60.0, 3600.0  # the windows of all plans
 _HOURLY = 100  # requests in the hour's window of a sandbox project; those of other plans are a minute's
+_COUNTED = "api_calls"  # others are of a billing cycle, or of calls that are not made here
 _LONGEST_HOLD = 60.0
 
 
@@ -63,7 +64,7 @@ class Quota:
         taken for a minute, and for an hour when nothing was refilled after that.
         """
         self._learned = True
-        if said.limit is None or said.remaining is None:
+        if said.limit is None or said.remaining is None or said.kind not in {None, _COUNTED}:
             return
         if reset_in is not None and reset_in > 0:
             self._resets_at = now + reset_in
