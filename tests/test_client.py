@@ -23,6 +23,7 @@ from voucherify_exports import (
     PollPolicy,
     RetryPolicy,
     Sandbox,
+    WaitEnded,
     WaitTimeoutError,
 )
 
@@ -523,6 +524,28 @@ class TestClose:
             await client.close()
             with pytest.raises(ClientClosedError):
                 await call
+
+    async def test_the_session_is_closed_whatever_a_hook_does(
+        self, connect: Connect, sandbox: Sandbox
+    ) -> None:
+        """A hook that raises while waits are ended does not keep the connections open."""
+
+        def fail(event: object) -> None:
+            if isinstance(event, WaitEnded):
+                raise ZeroDivisionError
+
+        sandbox.fail(times=None, delay=float("inf"))
+        client = connect(on_event=fail)
+        wait = asyncio.ensure_future(client.wait_until_done(ID))
+        while not sandbox.requests:
+            await asyncio.sleep(0.001)
+        with pytest.raises(ZeroDivisionError):
+            await client.close()
+
+        assert client._transport._session is not None
+        assert client._transport._session.closed
+        with pytest.raises(ClientClosedError):
+            await wait
 
     async def test_a_closed_client_says_so(self, connect: Connect) -> None:
         """Every call raises, and closing again is nothing."""

@@ -51,6 +51,8 @@ class ExportsClient:
       rate limit, above 0 and at most 1; the rest is for others.
     - `max_quota_wait`: seconds that a direct call may wait for the rate limit to reset.
     - `max_connections`: requests under way at the same time.
+    - `trusted_hosts`: bare names of hosts that may see the credentials when a file is downloaded; this
+      version downloads nothing.
     - `on_event`: called with each event instead of logging it, see `voucherify_exports.events`.
     - `clock`: time itself, for tests.
 
@@ -132,8 +134,10 @@ class ExportsClient:
     async def close(self) -> None:
         """Close the client: every call and every wait that is pending raises `ClientClosedError`."""
         self._closed = True
-        await self._watcher.close()
-        await self._transport.close()
+        try:
+            await self._watcher.close()
+        finally:
+            await self._transport.close()
 
     def _check_open(self) -> None:
         if self._closed:
