@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import ClientSession
@@ -69,6 +70,14 @@ class TestTime:
         """An old export has long been done."""
         export_id = sandbox.add_export("customer", created_at=clock.now - 3600)
         assert await status_of(http, export_id) == "DONE"
+
+    async def test_created_at_a_datetime(self, sandbox, http):
+        """An aware datetime is the moment that it names; a naive one names none."""
+        moment = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+        _, export = await get(http, sandbox.add_export("customer", created_at=moment))
+        assert export["created_at"] == "2023-11-14T22:13:20.000Z"
+        with pytest.raises(ValueError, match="without a time zone"):
+            sandbox.add_export("customer", created_at=moment.replace(tzinfo=None))
 
     async def test_ranges(self, clock):
         """Seconds given as a range are drawn for each export, in the same way for the same seed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from datetime import datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Self
 
@@ -115,13 +116,14 @@ class Sandbox:
         rows: int = 100,
         fields: Sequence[str] | None = None,
         outcome: Outcome = "DONE",
-        created_at: float | None = None,
+        created_at: float | datetime | None = None,
         id: str | None = None,
     ) -> str:
         """Add an export whose file has so many rows, and return its id.
 
-        `created_at` is in epoch seconds, now when it is None; the status follows from it. Raises ValueError
-        for an unknown object, field or outcome, for less than no rows, and for an id that exists.
+        `created_at` is an aware datetime or in epoch seconds, now when it is None; the status follows from
+        it. Raises ValueError for an unknown object, field or outcome, for less than no rows, for a naive
+        datetime, and for an id that exists.
         """
         if exported_object not in FIELDS:
             msg = f"exported_object is one of {', '.join(FIELDS)}, not {exported_object!r}"
@@ -134,7 +136,7 @@ class Sandbox:
             exported_object,
             parameters={} if fields is None else {"fields": list(fields)},
             fields=tuple(fields or ()),
-            created_at=self._clock() if created_at is None else created_at,
+            created_at=self._clock() if created_at is None else _epoch(created_at),
             export_id=id,
             rows=rows,
             outcome=outcome,
@@ -219,3 +221,12 @@ class Sandbox:
         if limits is not None:
             headers |= limits.headers(request.at, refused=refused)
         return fault.spoil(evolve(answer, headers=headers))
+
+
+def _epoch(moment: float | datetime) -> float:
+    if not isinstance(moment, datetime):
+        return moment
+    if moment.tzinfo is None:
+        msg = "created_at is a datetime without a time zone"
+        raise ValueError(msg)
+    return moment.timestamp()
