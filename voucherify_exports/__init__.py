@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ._clock import Clock, SystemClock
 from ._version import __version__
-from .auth import AppKeys, Auth, BearerToken
+from .auth import AppKeys, Auth, BearerToken, OAuth
 from .client import ExportsClient, WaitOutcome
 from .errors import (
     ApiError,
@@ -81,6 +81,7 @@ __all__ = [
     "ExportedObject",
     "ExportsClient",
     "InvalidResponseError",
+    "OAuth",
     "PermissionDeniedError",
     "PlanLimitError",
     "PollPolicy",

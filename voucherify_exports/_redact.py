@@ -33,6 +33,11 @@ class Redactor:
             replacements.append((app_id, shorten(app_id)))
         return cls(tuple(replacements))
 
+    def hiding(self, secret: str) -> "Redactor":
+        """Hide one more secret; of many, the latest few."""
+        first, latest = self._replacements[:2], self._replacements[2:][-3:]
+        return Redactor((*first, *latest, (secret, "…")))
+
     def __call__(self, text: str) -> str:
         for secret, shown in self._replacements:
             text = text.replace(secret, shown)

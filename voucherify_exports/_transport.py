@@ -2,22 +2,40 @@
 
 import asyncio
 import itertools
+import json
 import random
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from urllib.parse import urlencode
 
 import aiohttp
 from tenacity import RetryCallState
 from yarl import URL
 
+from ._calls import LOOK_FOR_IT, Call, is_repeatable, is_transient, may_have_arrived, transport_error
 from ._clock import Clock
 from ._quota import Quota, spent_error
+from ._tokens import Tokens
 from ._version import __version__
-from ._wire import MAX_BODY, Answer, error_from, invalid, moment, rate_limit_from, reset_delay, retry_delay
-from .auth import Auth
+from ._wire import (
+    MAX_BODY,
+    AccessToken,
+    Answer,
+    error_from,
+    invalid,
+    moment,
+    rate_limit_from,
+    reset_delay,
+    retry_delay,
+    token_from,
+)
+from .auth import Auth, OAuth
 from .errors import (
-    ApiError,
+    AuthenticationError,
     ClientClosedError,
+    ExportNotFoundError,
+    InvalidResponseError,
     RateLimitedError,
-    TransportError,
     VoucherifyExportsError,
 )
 from .events import EventHook, QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled
@@ -26,16 +44,7 @@ from .polling import RetryPolicy
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)  # ours bounds all of a request
 _SPREAD = 1.0  # seconds
-_TRANSIENT = {408, 500, 502, 503, 504}
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same request may well succeed a little later."""
-    if isinstance(error, TransportError):
-        return not isinstance(error.__cause__, aiohttp.ClientSSLError)
-    if isinstance(error, RateLimitedError):
-        return error.retry_at is None  # otherwise it is known that a little later is too soon
-    return isinstance(error, ApiError) and error.status in _TRANSIENT
+_FORM = "application/x-www-form-urlencoded"
 
 
 class Transport:
@@ -57,6 +66,7 @@ class Transport:
     ) -> None:
         self._base_url = base_url
         self._auth = auth
+        self._tokens = Tokens(auth, self._fetch_token, clock) if isinstance(auth, OAuth) else None
         self.redact = auth.redactor()
         self._session = session
         self._owns_session = session is None
@@ -71,40 +81,71 @@ class Transport:
         self._closed = False
         self._scopes: set[asyncio.Timeout] = set()  # whatever is awaited, so that `close` can end it
 
-    async def request(self, method: str, path: str) -> Answer:
+    async def request(self, method: str, path: str, query: str = "") -> Answer:
         """Send a request on behalf of a caller: retried, and delayed while the quota is spent."""
+        return await self._call(Call(method, path, query))
+
+    async def create(self, path: str, payload: object) -> Answer:
+        """POST what creates an export: repeated only when it surely did not arrive."""
+        body = json.dumps(payload, allow_nan=False).encode()
+        return await self._call(Call("POST", path, "", body, "application/json", creates=True))
+
+    async def _call(self, call: Call) -> Answer:
         give_up = self._clock.monotonic() + self._max_quota_wait
+        may_go_on = is_repeatable if call.creates else is_transient
         try:
-            return await self._send_in_quota(method, path, 1, give_up)
+            return await self._send_in_quota(call, 1, give_up)
         except VoucherifyExportsError as error:
-            if not is_transient(error):
+            if not may_go_on(error):
                 raise
-            return await self._retry_after(error, method, path, give_up)
+            return await self._retry_after(error, call, may_go_on, give_up)
 
     async def _retry_after(
-        self, first: VoucherifyExportsError, method: str, path: str, give_up: float
+        self,
+        first: VoucherifyExportsError,
+        call: Call,
+        may_go_on: Callable[[BaseException], bool],
+        give_up: float,
     ) -> Answer:
         """Let tenacity go on after a first attempt; most calls never need its machinery."""
         attempts = itertools.count(1)
+        may_be_done = False
 
         async def attempt() -> Answer:
             number = next(attempts)
             if number == 1:
                 raise first
-            return await self._send_in_quota(method, path, number, give_up)
+            try:
+                return await self._send_in_quota(call, number, give_up)
+            except ExportNotFoundError:
+                if call.method == "DELETE" and may_be_done:
+                    return Answer(str(call), 204, {}, b"", self._clock.wall())
+                raise
 
         def announce(state: RetryCallState) -> None:
-            self._announce_retry(method, path, state)
+            nonlocal may_be_done
+            error = state.outcome.exception() if state.outcome else None
+            may_be_done = may_be_done or (error is not None and may_have_arrived(error))
+            self._emit(
+                RetryScheduled(
+                    method=call.method,
+                    path=call.path,
+                    attempt=state.attempt_number,
+                    delay=state.upcoming_sleep,
+                    error=str(error),
+                )
+            )
 
-        retrying = self._retry.retrying(when=is_transient, sleep=self._pause, before_sleep=announce)
+        retrying = self._retry.retrying(when=may_go_on, sleep=self._pause, before_sleep=announce)
         return await retrying(attempt)
 
     async def poll(self, path: str, query: str = "") -> Answer:
         """Send a GET once: a fault is for the poller to judge, and a closed gate is not waited for."""
+        call = Call("GET", path, query)
         async with self._slots:
             if self._delay() > 0:
-                raise self._spent(f"GET {path}")
-            return await self._send("GET", path, 1, query)
+                raise self._spent(str(call))
+            return await self._send(call, 1)
 
     async def close(self) -> None:
         """End every request under way with `ClientClosedError`, and close the session if it is ours."""
@@ -114,8 +155,20 @@ class Transport:
                 scope.reschedule(asyncio.get_running_loop().time())
         while self._scopes:  # noqa: ASYNC110 - each ends within a few steps of the loop
             await asyncio.sleep(0)
-        if self._owns_session and self._session is not None:
-            await self._session.close()
+        try:
+            await self._revoke()
+        finally:
+            if self._owns_session and self._session is not None:
+                await self._session.close()
+
+    async def _revoke(self) -> None:
+        """Revoke the token if that is wanted; one that cannot be revoked expires by itself."""
+        token = self._tokens.take() if self._tokens else None
+        if token is None or self._session is None or self._session.closed:
+            return
+        call = Call("POST", "/v1/oauth/token/revoke", "", urlencode({"token": token}).encode(), _FORM)
+        with suppress(aiohttp.ClientError, OSError, InvalidResponseError):
+            await self._ask(self._session, self._auth.headers(), call)
 
     async def _pause(self, seconds: float) -> None:
         self._check_open()
@@ -140,14 +193,14 @@ class Transport:
         if self._session is not None and self._session.closed:
             raise ClientClosedError("The aiohttp session that this client was given is closed")
 
-    async def _send_in_quota(self, method: str, path: str, attempt: int, give_up: float) -> Answer:
+    async def _send_in_quota(self, call: Call, attempt: int, give_up: float) -> Answer:
         """Send once, or again after a refusal that names its end; waiting for quota is no attempt."""
         async with self._slots:
             while True:
-                await self._wait_for_quota(f"{method} {path}", give_up)
+                await self._wait_for_quota(str(call), give_up)
                 self._quota.sent()
                 try:
-                    return await self._send(method, path, attempt)
+                    return await self._send(call, attempt)
                 except RateLimitedError as error:
                     if error.retry_at is None or self._clock.monotonic() + self._delay() > give_up:
                         raise
@@ -169,24 +222,45 @@ class Transport:
     def _spent(self, request: str) -> RateLimitedError:
         return spent_error(request, self._delay(), self._clock.wall())
 
-    async def _send(self, method: str, path: str, attempt: int, query: str = "") -> Answer:
+    async def credentials(self) -> Mapping[str, str]:
+        """The headers that authenticate a request; with OAuth, a token is fetched when none lasts."""
+        return self._auth.headers() if self._tokens is None else await self._tokens.headers()
+
+    async def _send(self, call: Call, attempt: int) -> Answer:
+        credentials = await self.credentials()
+        try:
+            return await self._send_as(credentials, call, attempt)
+        except AuthenticationError:
+            if self._tokens is None:
+                raise
+            self._tokens.reject(credentials)
+        return await self._send_as(await self.credentials(), call, attempt)
+
+    async def _fetch_token(self, form: bytes) -> AccessToken:
+        call = Call("POST", "/v1/oauth/token", "", form, _FORM)
+        token = token_from(await self._send_as(self._auth.headers(), call, 1), self.redact)
+        self.redact = self.redact.hiding(token.token)
+        return token
+
+    async def _send_as(self, credentials: Mapping[str, str], call: Call, attempt: int) -> Answer:
         started = self._clock.monotonic()
         try:
-            answer = await self._exchange(method, path, query)
+            answer = await self._exchange(credentials, call)
         except (aiohttp.ClientError, OSError) as fault:
             elapsed = self._clock.monotonic() - started
-            error = self._transport_error(f"{method} {path}", fault, attempt)
+            error = transport_error(call, fault, attempt, self._request_timeout, self.redact)
             self._emit(
-                RequestFailed(method=method, path=path, attempt=attempt, elapsed=elapsed, error=str(error))
+                RequestFailed(
+                    method=call.method, path=call.path, attempt=attempt, elapsed=elapsed, error=str(error)
+                )
             )
-            # A cause that quotes a secret would show it in the traceback.
-            raise error from (fault if self.redact(str(fault)) == str(fault) else None)
+            raise error from self._showable(fault)
         rate_limit = self._keep_books(answer)
         elapsed = self._clock.monotonic() - started
         self._emit(
             RequestCompleted(
-                method=method,
-                path=path,
+                method=call.method,
+                path=call.path,
                 status=answer.status,
                 attempt=attempt,
                 elapsed=elapsed,
@@ -194,8 +268,12 @@ class Transport:
             )
         )
         if not 200 <= answer.status <= 299:
-            raise error_from(answer, self.redact)
+            raise error_from(answer, self.redact, LOOK_FOR_IT if call.creates else "")
         return answer
+
+    def _showable(self, fault: Exception) -> Exception | None:
+        """The fault as a cause, unless it quotes a secret, which the traceback would show."""
+        return fault if self.redact(str(fault)) == str(fault) else None
 
     def _keep_books(self, answer: Answer) -> RateLimit:
         now = self._clock.monotonic()
@@ -210,27 +288,37 @@ class Transport:
             self._quota.accepted()
         return rate_limit
 
-    async def _exchange(self, method: str, path: str, query: str) -> Answer:
+    async def _exchange(self, credentials: Mapping[str, str], call: Call) -> Answer:
         self._check_open()
+        try:
+            return await self._ask(self._open_session(), credentials, call)
+        except TimeoutError:
+            self._check_open()
+            raise
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, credentials: Mapping[str, str], call: Call
+    ) -> Answer:
         scope = self._open_scope(self._request_timeout)
+        headers = credentials
+        if call.content_type is not None:
+            headers = {**credentials, "Content-Type": call.content_type}
         try:
             async with (
                 scope,
-                self._open_session().request(
-                    method,
-                    URL(f"{self._base_url}{path}{query}", encoded=True),
-                    headers=self._auth.headers(),
+                session.request(
+                    call.method,
+                    URL(f"{self._base_url}{call.path}{call.query}", encoded=True),
+                    data=call.body,
+                    headers=headers,
                     timeout=_NO_TIMEOUT,
                     allow_redirects=False,
                 ) as response,
             ):
                 body = await _read(response)
-        except TimeoutError:
-            self._check_open()
-            raise
         finally:
             self._scopes.discard(scope)
-        answer = Answer(f"{method} {path}", response.status, response.headers, body, self._clock.wall())
+        answer = Answer(str(call), response.status, response.headers, body, self._clock.wall())
         if len(body) > MAX_BODY:
             raise invalid(answer, f"the body has more than {MAX_BODY} bytes", self.redact)
         return answer
@@ -243,32 +331,6 @@ class Transport:
                 headers={"User-Agent": f"voucherify-exports/{__version__} {aiohttp.http.SERVER_SOFTWARE}"},
             )
         return self._session
-
-    def _transport_error(self, request: str, fault: Exception, attempt: int) -> TransportError:
-        if isinstance(fault, TimeoutError):
-            reason = f"no answer within {self._request_timeout:g} s"
-        elif isinstance(fault, aiohttp.ClientConnectorDNSError):
-            reason = f"the host name {fault.host!r} could not be resolved: check the network and the cluster"
-        elif isinstance(fault, aiohttp.ClientSSLError):
-            reason = f"TLS failed: {fault}"
-        else:
-            reason = f"the connection failed: {type(fault).__name__}: {fault}"
-        return TransportError(
-            f"{request}: {self.redact(reason)} (attempt {attempt})",
-            attempts=attempt,
-        )
-
-    def _announce_retry(self, method: str, path: str, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        self._emit(
-            RetryScheduled(
-                method=method,
-                path=path,
-                attempt=state.attempt_number,
-                delay=state.upcoming_sleep,
-                error=str(error),
-            )
-        )
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -4,6 +4,7 @@ Sources: Voucherify API reference, "Errors" and "API limits"; RFC 9110, "Retry-A
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from ._redact import Redactor
 from .errors import ApiError, ConfigurationError, InvalidResponseError, RateLimitedError
@@ -39,15 +40,18 @@ class Answer:
 
 def export_path(export_id: object) -> str:
     """The path of one export; `TypeError` or `ConfigurationError` for what cannot be an id."""
-    if not isinstance(export_id, str):
-        raise TypeError(f"an export id is a str, not {type(export_id).__name__}")
-    if len(export_id) > _ID_LENGTH:
-        raise ConfigurationError(
-            f"an export id has at most {_ID_LENGTH} characters, this one has {len(export_id)}"
-        )
-    if export_id in {"", ".", ".."} or _FORBIDDEN.search(export_id):
-        raise ConfigurationError(f"{export_id!r} cannot be an export id: expected something like 'exp_…'")
-    return f"/v1/exports/{quote(export_id, safe='')}"
+    return f"/v1/exports/{quoted_id(export_id, 'an export id', 'exp_…')}"
+
+
+def quoted_id(value: object, name: str, example: str) -> str:
+    """An id as it stands in a path; `TypeError` or `ConfigurationError` for what cannot be one."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is a str, not {type(value).__name__}")
+    if len(value) > _ID_LENGTH:
+        raise ConfigurationError(f"{name} has at most {_ID_LENGTH} characters, this one has {len(value)}")
+    if value in {"", ".", ".."} or _FORBIDDEN.search(value):
+        raise ConfigurationError(f"{value!r} cannot be {name}: expected something like {example!r}")
+    return quote(value, safe="")
 
 
 def export_from(answer: Answer, redact: Redactor) -> Export:
@@ -90,6 +94,39 @@ def _json_from(body: bytes) -> Any:
         raise ValueError(f"the body is not JSON: {error}") from None
 
 
+@frozen
+class AccessToken:
+    """A bearer token and how many seconds it lasts, infinity where nothing says so."""
+
+    token: str = field(repr=False)
+    lifetime: float
+
+
+def token_from(answer: Answer, redact: Redactor) -> AccessToken:
+    """The token in the answer to a request for one."""
+    try:
+        wire = _json_from(answer.body)
+    except ValueError:
+        wire = None
+    token = wire.get("access_token") if _is_object(wire) else None
+    if not _is_object(wire) or not isinstance(token, str) or not _is_bearer_token(token):
+        # Without an excerpt of the body: it may well hold a token, under whatever name.
+        raise invalid(evolve(answer, body=b""), "an access token was expected", redact)
+    return AccessToken(token, _lifetime(wire, answer))
+
+
+def _is_bearer_token(token: str) -> bool:
+    return bool(token) and token.isascii() and token.isprintable() and " " not in token
+
+
+def _lifetime(wire: Mapping[str, Any], answer: Answer) -> float:
+    """Seconds; the span is preferred to the epoch, which needs clocks that agree."""
+    lasts, ends = wire.get("expires_in"), wire.get("expires_at")
+    if isinstance(lasts, int | float):
+        return max(0.0, lasts)
+    return max(0.0, ends - _server_time(answer)) if isinstance(ends, int | float) else math.inf
+
+
 def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
@@ -113,14 +150,16 @@ def invalid(answer: Answer, problem: str, redact: Redactor) -> InvalidResponseEr
     )
 
 
-def error_from(answer: Answer, redact: Redactor) -> ApiError | InvalidResponseError:
-    """The error for an answer whose status is not 2xx."""
+def error_from(answer: Answer, redact: Redactor, advice: str = "") -> ApiError | InvalidResponseError:
+    """The error for an answer whose status is not 2xx; `advice` goes with a 5xx."""
     if not 400 <= answer.status <= 599:
         host = answer.headers.get("Location", "").partition("?")[0]
         target = f" to {redact(host)}" if host else ""
         return invalid(answer, f"a redirect{target}, which is not followed: check base_url", redact)
     said = _error_body(answer.body, redact)
-    error = ApiError.for_status(answer.status)(_error_text(answer, said), status=answer.status, **said)
+    error = ApiError.for_status(answer.status)(
+        _error_text(answer, said, advice), status=answer.status, **said
+    )
     if isinstance(error, RateLimitedError):
         delay = retry_delay(answer)
         error.retry_at = None if delay is None else moment(answer.received + delay)
@@ -149,11 +188,12 @@ _ADVICE = {
 }
 
 
-def _error_text(answer: Answer, said: Mapping[str, str | None]) -> str:
+def _error_text(answer: Answer, said: Mapping[str, str | None], server_advice: str) -> str:
     parts = [f"{answer.request}: {answer.status}", said["key"], said["message"], said["details"]]
     text = " · ".join(part for part in parts if part)
-    if answer.status in _ADVICE:
-        text += f" ({_ADVICE[answer.status]})"
+    advice = _ADVICE.get(answer.status, server_advice if answer.status >= 500 else "")
+    if advice:
+        text += f" ({advice})"
     return f"{text} [request {said['request_id']}]" if said["request_id"] else text
 
 

@@ -62,3 +62,27 @@ class BearerToken:
     def redactor(self) -> Redactor:
         """Hides the token."""
         return Redactor.of([self.token])
+
+
+@frozen
+class OAuth:
+    """Bearer tokens that the client fetches with the project's keys, keeps, and renews in time.
+
+    The scope `exports` covers `/v1/exports*`; the specialised creates, under other paths, need a
+    wider one. With `revoke_on_close` the token in use is revoked when the client is closed, so that
+    it does not count towards the 1,000 that a project may have until it expires.
+    Source: Voucherify API reference, "OAuth 2.0".
+    """
+
+    app_id: str = field(validator=_check_credential, repr=shorten)
+    app_token: str = field(validator=_check_credential, repr=False)
+    scope: str = "exports"
+    revoke_on_close: bool = field(default=False, kw_only=True)
+
+    def headers(self) -> Mapping[str, str]:
+        """The two headers of the keys, which ask for a token."""
+        return AppKeys(self.app_id, self.app_token).headers()
+
+    def redactor(self) -> Redactor:
+        """Hides the app token, and the id but for its first 6 characters."""
+        return AppKeys(self.app_id, self.app_token).redactor()

@@ -1,8 +1,6 @@
 """The front door: one object through which everything is asked."""
 
-import ipaddress
 import os
-import re
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from types import TracebackType
@@ -12,12 +10,14 @@ import aiohttp
 from attrs import frozen
 from yarl import URL
 
+from ._api import Api, Polls, check_list, each_export
 from ._clock import Clock, SystemClock
 from ._quota import Quota
+from ._settings import check_base_url, check_range, choose_auth, cluster_url
 from ._transport import Transport
 from ._watcher import Watcher
-from ._wire import export_from, export_path, page_from
-from .auth import AppKeys, Auth
+from ._wire import export_path
+from .auth import Auth
 from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
 from .events import EventHook, log_event
 from .models import Export, ExportPage
@@ -78,12 +78,12 @@ class ExportsClient:
         on_event: EventHook | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._auth = _choose_auth(app_id, app_token, auth)
-        self._base_url = _check_base_url(_cluster_url(cluster) if base_url is None else base_url)
-        _check_range("request_timeout", request_timeout, above=0)
-        _check_range("poll_share", poll_share, above=0, most=1)
-        _check_range("max_connections", max_connections, above=0)
-        _check_range("max_quota_wait", max_quota_wait, least=0)
+        self._auth = choose_auth(app_id, app_token, auth)
+        self._base_url = check_base_url(cluster_url(cluster) if base_url is None else base_url)
+        check_range("request_timeout", request_timeout, above=0)
+        check_range("poll_share", poll_share, above=0, most=1)
+        check_range("max_connections", max_connections, above=0)
+        check_range("max_quota_wait", max_quota_wait, least=0)
         self._poll = poll
         self._closed = False
         emit = on_event or log_event
@@ -101,7 +101,8 @@ class ExportsClient:
             clock=clock,
             emit=emit,
         )
-        self._watcher = Watcher(_Polls(self._transport), quota, clock, emit)
+        self._api = Api(self._transport)
+        self._watcher = Watcher(Polls(self._transport), quota, clock, emit)
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:
@@ -150,8 +151,43 @@ class ExportsClient:
         `TransportError` when no answer came in all attempts, `InvalidResponseError` for an answer
         that is no export, `RateLimitedError` when the quota is spent for longer than `max_quota_wait`.
         """
-        path = export_path(export_id)
-        return export_from(await self._transport.request("GET", path), self._transport.redact)
+        return await self._api.get(export_id)
+
+    async def list_page(
+        self, page: int = 1, *, order: str = "-created_at", page_size: int = 100
+    ) -> ExportPage:
+        """One page of the project's exports, and how many there are in all; a page past the end is empty.
+
+        `page` is 1 to 100, `page_size` 1 to 100 exports, `order` one of `-created_at` (the newest
+        first), `created_at`, `-status` and `status`; `ValueError` for others.
+        Source: Voucherify API reference, "List exports".
+        """
+        check_list(page, order, page_size)
+        return await self._api.list_page(page, order=order, page_size=page_size)
+
+    async def list_exports(
+        self, *, order: str = "-created_at", page_size: int = 100
+    ) -> AsyncGenerator[Export]:
+        """Each export of the project once, a request for each page; see `list_page` for the arguments.
+
+        New exports shift the pages while they are read: none is shown twice. Deleted ones shift them
+        back: with `order="-created_at"` none is passed over. The list has 100 pages, so it shows the
+        first 10,000 exports of its order, or fewer with a smaller `page_size`.
+
+        >>> async for export in client.list_exports():  # doctest: +SKIP
+        ...     print(export.id, export.status)
+        """
+        check_list(1, order, page_size)
+        exports = each_export(
+            lambda page: self._api.list_page(page, order=order, page_size=page_size), page_size
+        )
+        async with aclosing(exports):
+            async for export in exports:
+                yield export
+
+    async def delete_export(self, export_id: str) -> None:
+        """Delete an export and its file for good; `ExportNotFoundError` when there is none."""
+        await self._api.delete(export_id)
 
     async def wait_until_done(
         self,
@@ -214,20 +250,6 @@ class ExportsClient:
                 yield _outcome(export_id, outcome)
 
 
-@frozen
-class _Polls:
-    """The watcher's source: each call is one request, never repeated."""
-
-    _transport: Transport
-
-    async def get(self, export_id: str) -> Export:
-        return export_from(await self._transport.poll(export_path(export_id)), self._transport.redact)
-
-    async def list_page(self, page: int) -> ExportPage:
-        query = f"?limit=100&page={page}&order=-created_at"
-        return page_from(await self._transport.poll("/v1/exports", query), self._transport.redact)
-
-
 def _check_wanted(export: str | Export) -> tuple[str, Export | None]:
     seen = export if isinstance(export, Export) else None
     export_id = export.id if isinstance(export, Export) else export
@@ -237,7 +259,7 @@ def _check_wanted(export: str | Export) -> tuple[str, Export | None]:
 
 def _check_timeout(timeout: float | None) -> None:
     if timeout is not None:
-        _check_range("timeout", timeout, least=0)
+        check_range("timeout", timeout, least=0)
 
 
 def _is_at_end(export: Export) -> bool:
@@ -251,58 +273,3 @@ def _outcome(export_id: str, outcome: Export | BaseException) -> WaitOutcome:
     if isinstance(outcome, VoucherifyExportsError):
         return WaitOutcome(export_id, None, outcome)
     raise outcome
-
-
-def _choose_auth(app_id: str | None, app_token: str | None, auth: Auth | None) -> Auth:
-    if auth is not None:
-        if app_id is not None or app_token is not None:
-            raise ConfigurationError("give either app_id and app_token, or auth, not both")
-        return auth
-    if app_id is None or app_token is None:
-        missing = "app_id" if app_id is None else "app_token"
-        raise ConfigurationError(f"{missing} is missing: give app_id and app_token, or auth")
-    return AppKeys(app_id, app_token)
-
-
-def _cluster_url(cluster: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", cluster):
-        raise ConfigurationError(f"cluster {cluster!r} is not like 'api', 'us1.api' or 'as1.api'")
-    return f"https://{cluster}.voucherify.io"
-
-
-def _check_base_url(given: str | URL) -> URL:
-    try:
-        url = URL(given)
-        host = url.host
-    except ValueError:
-        raise ConfigurationError("base_url is not a URL") from None
-    if url.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError("base_url must be like 'https://api.voucherify.io'")
-    if url.user is not None or url.password is not None or url.query_string or url.fragment:
-        raise ConfigurationError("base_url must have no user, password, query or fragment")
-    if url.scheme == "http" and not _is_loopback(host):
-        raise ConfigurationError(
-            f"base_url must be https for the host {host!r}: the credentials would travel in the clear"
-        )
-    return URL(str(url).rstrip("/"))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _check_range(
-    name: str,
-    value: float,
-    *,
-    above: float | None = None,
-    least: float | None = None,
-    most: float | None = None,
-) -> None:
-    # Written so that NaN, which is neither, is refused.
-    fits = (above is None or value > above) and (least is None or value >= least)
-    if not (fits and (most is None or value <= most) and value == value):
-        raise ConfigurationError(f"{name} cannot be {value!r}")

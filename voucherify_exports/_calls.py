@@ -1,0 +1,67 @@
+"""What is asked of the API, and what its failure means for asking again."""
+
+import aiohttp
+from attrs import frozen
+
+from ._redact import Redactor
+from .errors import ApiError, CreateUncertainError, RateLimitedError, TransportError
+
+LOOK_FOR_IT = "the export may exist nevertheless: look for it in list_exports() before creating it again"
+
+_TRANSIENT = {408, 500, 502, 503, 504}
+
+
+@frozen
+class Call:
+    """A request of the API; its `str` is without the query. `creates`: must not have its effect twice."""
+
+    method: str
+    path: str
+    query: str = ""
+    body: bytes | None = None
+    content_type: str | None = None
+    creates: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may well succeed a little later."""
+    if isinstance(error, TransportError):
+        return not isinstance(error.__cause__, aiohttp.ClientSSLError)
+    if isinstance(error, RateLimitedError):
+        return error.retry_at is None  # otherwise it is known that a little later is too soon
+    return isinstance(error, ApiError) and error.status in _TRANSIENT
+
+
+def may_have_arrived(error: BaseException) -> bool:
+    """Whether the request may have had its effect although it ended in this error."""
+    if isinstance(error, TransportError):
+        return not isinstance(error.__cause__, aiohttp.ClientConnectorError)
+    return not isinstance(error, RateLimitedError)
+
+
+def is_repeatable(error: BaseException) -> bool:
+    """Whether even a request that must not have its effect twice may be sent again."""
+    return is_transient(error) and not may_have_arrived(error)
+
+
+def transport_error(
+    call: Call, fault: Exception, attempt: int, timeout: float, redact: Redactor
+) -> TransportError:
+    """The error for an exception of aiohttp's, or the system's, that ended a call."""
+    text = f"{call}: {redact(_reason(fault, timeout))} (attempt {attempt})"
+    if call.creates and not isinstance(fault, aiohttp.ClientConnectorError):
+        return CreateUncertainError(f"{text}; {LOOK_FOR_IT}", attempts=attempt)
+    return TransportError(text, attempts=attempt)
+
+
+def _reason(fault: Exception, timeout: float) -> str:
+    if isinstance(fault, TimeoutError):
+        return f"no answer within {timeout:g} s"
+    if isinstance(fault, aiohttp.ClientConnectorDNSError):
+        return f"the host name {fault.host!r} could not be resolved: check the network and the cluster"
+    if isinstance(fault, aiohttp.ClientSSLError):
+        return f"TLS failed: {fault}"
+    return f"the connection failed: {type(fault).__name__}: {fault}"
