@@ -27,9 +27,7 @@ class Answer:
     headers: Mapping[str, str] = field(factory=dict[str, str])
 
     def encoded(self) -> bytes:
-        """Return the content as bytes, or the next chunk."""
-        if self.chunks is not None:
-            return next(self.chunks)
+        """Return the content as bytes."""
         if isinstance(self.content, bytes):
             return self.content
         text = self.content if isinstance(self.content, str) else json.dumps(self.content)

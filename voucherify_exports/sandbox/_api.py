@@ -11,9 +11,10 @@ from attrs import define, field
 
 from ._answers import UNAUTHORIZED, Answer, RefusedError, json_answer
 from ._checks import list_query, wanted_export
-from ._data import csv_chunks
+from ._data import Table
 from ._draws import Draws
 from ._exports import Export, Exports, Outcome
+from ._files import File, Serving, file_answer
 from ._objects import default_fields
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Api:
             id=f"exp_{self._draws.text(24)}" if export_id is None else export_id,
             exported_object=exported_object,
             parameters=parameters,
-            fields=fields or default_fields(exported_object),
+            fields=tuple(fields) or default_fields(exported_object),
             rows=rows,
             outcome=outcome,
             created_at=created_at,
@@ -76,10 +77,10 @@ class Api:
         self.exports.add(export)
         return export
 
-    def answer(self, request: SandboxRequest) -> Answer:
+    async def answer(self, request: SandboxRequest, serving: Serving) -> Answer:
         """Answer a request, the refused ones included."""
         try:
-            return self._download(request) if request.is_download else self._call(request)
+            return await self._download(request, serving) if request.is_download else self._call(request)
         except RefusedError as refused:
             body = refused.body | {"request_id": self._request_ids.request_id()}
             return json_answer(body, refused.status, refused.headers)
@@ -93,11 +94,7 @@ class Api:
             if match and request.method in endpoints:
                 return endpoints[request.method](request, *match.groups())
             if match:
-                allowed = ", ".join(endpoints)
-                details = f"{request.path} knows {allowed}"
-                raise RefusedError(
-                    405, "method_not_allowed", "Method not allowed", details, {"Allow": allowed}
-                )
+                raise _not_allowed(request, ", ".join(endpoints))
         raise RefusedError(404, "not_found", "Resource not found", f"Cannot find path {request.path}")
 
     def _create(self, request: SandboxRequest) -> Answer:
@@ -122,15 +119,19 @@ class Api:
         self.exports.remove(self._find(export_id))
         return Answer(status=204)
 
-    def _download(self, request: SandboxRequest) -> Answer:
+    async def _download(self, request: SandboxRequest, serving: Serving) -> Answer:
+        if request.method != "GET":
+            raise _not_allowed(request, "GET")
         export_id = request.export_id or ""
-        if not self._is_valid(request.query["token"], export_id, request.at):
+        if not self._is_valid(request.query.get("token", ""), export_id, request.at):
             return _unauthorized()
         export = self._find(export_id)
         if export.status(request.at) != "DONE":
             raise _not_found(export_id)
-        chunks = csv_chunks(f"{self.seed}/{export.id}", export.exported_object, export.fields, export.rows)
-        return Answer(chunks=chunks, headers={"Content-Type": "text/plain"})
+        if export.file is None:
+            table = Table(f"{self.seed}/{export.id}", export.exported_object, export.fields, export.rows)
+            export.file = File(table, export.ends_at)
+        return await file_answer(export.file, request.headers, serving)
 
     def _find(self, export_id: str) -> Export:
         export = self.exports.find(export_id)
@@ -156,6 +157,11 @@ class Api:
 
 def _unauthorized() -> Answer:
     return json_answer(UNAUTHORIZED, 401)
+
+
+def _not_allowed(request: SandboxRequest, allowed: str) -> RefusedError:
+    details = f"{request.path} knows {allowed}"
+    return RefusedError(405, "method_not_allowed", "Method not allowed", details, {"Allow": allowed})
 
 
 def _not_found(export_id: str) -> RefusedError:

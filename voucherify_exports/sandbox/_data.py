@@ -8,15 +8,17 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from ._draws import Draws
 from ._objects import columns, title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     Cell = Callable[[Draws], str]
 
-_ROWS_PER_CHUNK = 200
+_ROWS_PER_BLOCK = 200
 _FIRST_DAY, _LAST_DAY = 1640995200, 1767225600  # 2022-01-01, 2026-01-01
 _FIRST_NAMES = ("Zoë", "José", "Łukasz", "Ana", "Søren", "Mary-Jane", "Đorđe", "Noor", "李", "William")
 _LAST_NAMES = (
@@ -34,20 +36,36 @@ _STREETS = ("ul. Główna", "Rue de l'Église", "High Street")
 _REMARKS = ("walk-in", 'said "call me later"', "prefers e-mail, not phone", "façade order", "", "VIP")
 
 
-def csv_chunks(seed: str, exported_object: str, fields: Sequence[str], rows: int) -> Iterator[bytes]:
-    """Yield the file of an export, a few hundred rows at a time; a row depends on the seed and its number."""
-    names = list(columns(fields))
-    cells = [_cell(exported_object, name) for name in names]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(title, names))
-    for first in range(0, max(rows, 1), _ROWS_PER_CHUNK):
-        for number in range(first, min(first + _ROWS_PER_CHUNK, rows)):
-            random = Draws(f"{seed}/{number}")
+@frozen
+class Table:
+    """The rows of a file: `block` gives a few hundred of them at a time, as CSV, in any order of asking.
+
+    A row depends on the seed and its number alone.
+    """
+
+    seed: str
+    exported_object: str
+    fields: tuple[str, ...]
+    rows: int
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are, the one with the header included."""
+        return max(1, -(-self.rows // _ROWS_PER_BLOCK))
+
+    def block(self, number: int) -> bytes:
+        """Return a block, counted from 0; the first begins with the header."""
+        names = list(columns(self.fields))
+        cells = [_cell(self.exported_object, name) for name in names]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if number == 0:
+            writer.writerow(map(title, names))
+        first = number * _ROWS_PER_BLOCK
+        for row in range(first, min(first + _ROWS_PER_BLOCK, self.rows)):
+            random = Draws(f"{self.seed}/{row}")
             writer.writerow([cell(random) for cell in cells])
-        yield text.getvalue().encode()
-        text.seek(0)
-        text.truncate()
+        return text.getvalue().encode()
 
 
 def _cell(exported_object: str, column: str) -> Cell:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import inf
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import define, field
 from attrs.validators import ge, in_
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from ._files import File
 
 Outcome: TypeAlias = Literal["DONE", "ERROR"]
 """How an export ends."""
@@ -26,12 +27,13 @@ class Export:
     id: str
     exported_object: str
     parameters: Mapping[str, object]
-    fields: Sequence[str]
+    fields: tuple[str, ...]
     rows: int = field(validator=ge(0))
     outcome: Outcome = field(validator=in_(("DONE", "ERROR")))
     created_at: float
     starts_at: float
     ends_at: float
+    file: File | None = field(default=None, init=False)
 
     def status(self, now: float) -> str:
         """Return the status at a time."""
@@ -39,9 +41,9 @@ class Export:
             return self.outcome
         return "IN_PROGRESS" if now >= self.starts_at else "SCHEDULED"
 
-    def finish(self, outcome: Outcome) -> None:
-        """End it at once, whatever the time."""
-        self.outcome, self.ends_at = outcome, -inf
+    def finish(self, outcome: Outcome, now: float) -> None:
+        """End it, unless it has ended before; the outcome is the given one in any case."""
+        self.outcome, self.ends_at = outcome, min(self.ends_at, now)
 
     def wire(self, now: float, file_url: str) -> dict[str, object]:
         """Return the export as the API shows it at a time."""

@@ -12,6 +12,7 @@ from attrs import define, evolve, field, frozen
 from attrs.validators import ge, in_, optional
 
 from ._answers import JSON_TYPE, Answer, plain_error
+from ._files import Serving
 
 if TYPE_CHECKING:
     from ._requests import SandboxRequest
@@ -39,6 +40,19 @@ class Fault:
     delay: float | None = field(default=None, validator=optional(ge(0)))
     reset: Reset | None = field(default=None, validator=optional(in_(("before", "headers", "body"))))
     edit: Edit | None = None
+    after: int | None = field(default=None, validator=optional(ge(0)))
+    truncate: bool = False
+    garble: bool = False
+    pause: float | None = field(default=None, validator=optional(ge(0)))
+    extra: bytes = b""
+    redirect: str | None = None
+    ranges: bool | None = None
+    gzip: bool | None = None
+
+    @property
+    def spoils_sending(self) -> bool:
+        """Whether the answer is not sent as HTTP has it, or not at once."""
+        return bool(self.reset or self.truncate or self.garble or self.extra or self.pause is not None)
 
     @property
     def is_silent(self) -> bool:
@@ -54,8 +68,17 @@ class Fault:
             and (self.path is None or _path_matches(request.path, self.path))
         )
 
-    def replacement(self) -> Answer | None:
+    def serving(self, usual: Serving) -> Serving:
+        """Return what the server of the files does for a request that the fault meets."""
+        return Serving(
+            ranges=usual.ranges if self.ranges is None else self.ranges,
+            gzip=usual.gzip if self.gzip is None else self.gzip,
+        )
+
+    def replacement(self, request: SandboxRequest) -> Answer | None:
         """Return the answer that takes the place of the normal one, if there is one."""
+        if self.redirect is not None:
+            return Answer(status=self.status or 302, headers={"Location": self.redirect + request.target})
         if self.status is None and self.body is None:
             return None
         status = self.status or 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
 
 from attrs import frozen
 
@@ -18,6 +19,7 @@ class SandboxRequest:
     """A request that arrived, and the status it was answered with: None when the fault was to give no answer.
 
     `path` is decoded and without the query, `headers` are case-insensitive, `at` is the sandbox's clock time.
+    `at_download_host` tells which of the two hosts was asked.
     """
 
     method: str
@@ -27,6 +29,7 @@ class SandboxRequest:
     body: bytes
     at: float
     status: int | None = None
+    at_download_host: bool = False
 
     @property
     def export_id(self) -> str | None:
@@ -35,6 +38,13 @@ class SandboxRequest:
         return match and match[1]
 
     @property
+    def target(self) -> str:
+        """The path and the query as they stand in a URL."""
+        return quote(self.path) + (f"?{urlencode(self.query)}" if self.query else "")
+
+    @property
     def is_download(self) -> bool:
         """Whether it asks for the file of an export, not for the export."""
-        return self.method == "GET" and "token" in self.query and self.export_id is not None
+        return self.at_download_host or (
+            self.method == "GET" and "token" in self.query and self.export_id is not None
+        )

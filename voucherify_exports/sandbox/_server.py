@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from datetime import datetime
 from email.utils import formatdate
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from aiohttp import web
 from attrs import evolve
 
 from ._answers import TOO_MANY, Answer, json_answer
 from ._api import Api
 from ._draws import Draws
 from ._faults import Fault, Faults
+from ._files import Serving
 from ._http import received, send, send_broken
+from ._listener import Listener
 from ._objects import FIELDS, is_field
 from ._quota import Quota
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from aiohttp import web
 
     from ._exports import Export, Outcome, Seconds
     from ._faults import Edit, Reset
     from ._requests import SandboxRequest
-
-_TURNS_TO_ACCEPT = 3  # of the event loop, until an accepted connection shows
 
 
 class Sandbox:
@@ -36,8 +37,13 @@ class Sandbox:
     An export is SCHEDULED for `scheduled_for` seconds, then IN_PROGRESS for `in_progress_for` seconds: a
     number, or a range from which each export draws its own. `rate_limit=(100, 60)` allows 100 requests per
     window of 60 seconds; downloads do not count. A download URL is good for `token_ttl` seconds after the
-    answer that held it. `clock` tells the time in epoch seconds: with one of its own, a test moves time
-    instead of waiting.
+    answer that held it. `clock` tells the time in epoch seconds, and `sleep` makes slow faults wait so many
+    seconds: with its own, a test moves time instead of waiting.
+
+    The API's host serves the files as well, and result URLs lead there, unless `download_host` names another
+    address of this machine, such as `127.0.0.2`: they lead to a port there then. A file has a length, an
+    ETag, a date and, with `ranges`, ranges; one of more than 100,000 rows comes in chunks, with neither
+    length nor ranges. With `gzip` it is compressed for those who accept that, and has neither then.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Sandbox:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        download_host: str | None = None,
         app_id: str | None = None,
         app_token: str | None = None,
         seed: int = 0,
@@ -52,12 +59,19 @@ class Sandbox:
         in_progress_for: Seconds = 0.5,
         rate_limit: tuple[int, float] | None = None,
         token_ttl: float | None = None,
+        ranges: bool = True,
+        gzip: bool = False,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         draws = Draws(f"{seed}/keys")
-        self._host, self._port, self._clock = host, port, clock
+        self._listener = Listener(host, port)
+        self._download_listener = None if download_host is None else Listener(download_host, 0)
+        self._clock, self._sleep = clock, sleep
         self._quota = Quota(*rate_limit) if rate_limit else None
+        self._serving = Serving(ranges=ranges, gzip=gzip)
         self._faults = Faults()
+        self._url = ""
         self._api = Api(
             app_id=draws.key() if app_id is None else app_id,
             app_token=draws.key() if app_token is None else app_token,
@@ -71,10 +85,12 @@ class Sandbox:
     @property
     def url(self) -> str:
         """The base URL, known once the sandbox runs."""
-        if not self._api.download_url:
-            msg = "the sandbox has no URL before it runs: enter it with 'async with'"
-            raise RuntimeError(msg)
-        return self._api.download_url
+        return _running(self._url)
+
+    @property
+    def download_url(self) -> str:
+        """The base URL of the files: that of the API unless they have a host of their own."""
+        return _running(self._api.download_url)
 
     @property
     def app_id(self) -> str:
@@ -87,27 +103,17 @@ class Sandbox:
         return self._api.app_token
 
     async def __aenter__(self) -> Self:
-        self._server = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._server, self._host, self._port, backlog=1024)
-        host, port = self._listener.sockets[0].getsockname()[:2]
-        self._api.download_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._url = await self._listener.start(partial(self._handle, at_download_host=False))
+        self._api.download_url = self._url
+        if self._download_listener is not None:
+            downloads = partial(self._handle, at_download_host=True)
+            self._api.download_url = await self._download_listener.start(downloads)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        loop = asyncio.get_running_loop()
-        # Not yet closed: asyncio cannot finish accepting a connection for a listener that is.
-        with suppress(NotImplementedError):
-            for listening in self._listener.sockets:
-                loop.remove_reader(listening.fileno())
-        turns = 0
-        while turns < _TURNS_TO_ACCEPT or self._server.connections:
-            for connection in self._server.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()
-            await asyncio.sleep(0)
-            turns += 1
-        self._listener.close()
+        await self._listener.stop()
+        if self._download_listener is not None:
+            await self._download_listener.stop()
 
     def add_export(
         self,
@@ -148,7 +154,7 @@ class Sandbox:
 
     def finish(self, export_id: str, outcome: Outcome = "DONE") -> None:
         """End an export now, whatever the clock says; raises KeyError when there is none."""
-        self._existing(export_id).finish(outcome)
+        self._existing(export_id).finish(outcome, self._clock())
 
     def fail(
         self,
@@ -165,6 +171,14 @@ class Sandbox:
         delay: float | None = None,
         reset: Reset | None = None,
         edit: Edit | None = None,
+        after: int | None = None,
+        truncate: bool = False,
+        garble: bool = False,
+        pause: float | None = None,
+        extra: bytes = b"",
+        redirect: str | None = None,
+        ranges: bool | None = None,
+        gzip: bool | None = None,
     ) -> None:
         """Spoil the answers to the next `times` requests that match, to all of them when it is None.
 
@@ -172,6 +186,13 @@ class Sandbox:
         False the API alone. `status` and `body` replace the answer and its effect; headers of None are left
         out; `edit` is given the JSON object of a successful answer and returns what is sent; `delay` is in
         seconds, `math.inf` for ever; `reset` breaks the connection when the request has had its effect.
+
+        A body can be spoilt after its first `after` bytes, or in its first block when that is None: by
+        `reset="body"`; by `truncate`, the connection ends there as if all had been sent; by `garble`, every
+        further byte is another one; by `pause`, so many seconds go by before each further block. `extra` is
+        sent beyond the announced end. `redirect` answers 302 to the same path and query at another base URL.
+        `ranges` and `gzip` stand in for the options of the sandbox: with `ranges=False` a request for a
+        range is answered with the whole file.
         """
         self._faults.add(
             Fault(
@@ -187,6 +208,14 @@ class Sandbox:
                 delay=delay,
                 reset=reset,
                 edit=edit,
+                after=after,
+                truncate=truncate,
+                garble=garble,
+                pause=pause,
+                extra=extra,
+                redirect=redirect,
+                ranges=ranges,
+                gzip=gzip,
             )
         )
 
@@ -196,31 +225,38 @@ class Sandbox:
             raise KeyError(export_id)
         return export
 
-    async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        request = await received(http, self._clock())
+    async def _handle(self, http: web.BaseRequest, *, at_download_host: bool) -> web.StreamResponse:
+        request = await received(http, self._clock(), at_download_host=at_download_host)
         fault = self._faults.take(request)
-        answer = self._decide(request, fault)
+        answer = await self._decide(request, fault)
         self.requests.append(evolve(request, status=None if fault.is_silent else answer.status))
         if fault.delay is not None:
-            await asyncio.sleep(fault.delay)
-        if fault.reset is not None:
-            return await send_broken(http, answer, fault.reset)
+            await self._sleep(fault.delay)
+        if fault.spoils_sending:
+            return await send_broken(http, answer, fault, self._sleep)
         return await send(http, answer)
 
-    def _decide(self, request: SandboxRequest, fault: Fault) -> Answer:
+    async def _decide(self, request: SandboxRequest, fault: Fault) -> Answer:
         limits = None if request.is_download else self._quota
         refused = limits is not None and not fault.is_silent and not limits.spend(request.at)
-        answer = fault.replacement()
+        answer = fault.replacement(request)
         if answer is not None:
             refused = False
         elif refused:
             answer = json_answer(TOO_MANY, 429)
         else:
-            answer = self._api.answer(request)
+            answer = await self._api.answer(request, fault.serving(self._serving))
         headers = {"Date": formatdate(request.at, usegmt=True), **answer.headers}
         if limits is not None:
             headers |= limits.headers(request.at, refused=refused)
         return fault.spoil(evolve(answer, headers=headers))
+
+
+def _running(url: str) -> str:
+    if not url:
+        msg = "the sandbox has no URL before it runs: enter it with 'async with'"
+        raise RuntimeError(msg)
+    return url
 
 
 def _epoch(moment: float | datetime) -> float:

@@ -1,0 +1,46 @@
+"""HTTP read as bytes, where a client would tidy up or complain."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+
+async def exchange(url, method="GET", body="", **headers):
+    """Return the bytes that came, and whether the connection was reset."""
+    address = urlsplit(url)
+    target = f"{address.path or '/'}?{address.query}" if address.query else address.path
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    lines = [f"{method} {target} HTTP/1.1", "Host: sandbox", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    writer.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode())
+    came = b""
+    try:
+        while chunk := await reader.read(65536):
+            came += chunk
+    except ConnectionResetError:
+        return came, True
+    finally:
+        writer.close()
+    return came, False
+
+
+async def raw_get(url, **headers):
+    """Return the status, the headers in lower case, and the body with the chunks put together."""
+    came, _ = await exchange(url, **headers)
+    head, _, body = came.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    if headers.get("transfer-encoding") == "chunked":
+        body = unchunked(body)
+    return int(status.split()[1]), headers, body
+
+
+def unchunked(body):
+    """Return the content of chunks, those of a body that breaks off included."""
+    content = b""
+    while b"\r\n" in body:
+        size, _, body = body.partition(b"\r\n")
+        content += body[: int(size, 16)]
+        body = body[int(size, 16) + 2 :]
+    return content

@@ -1,0 +1,207 @@
+"""How files are served: length, validators, ranges, compression, a host of their own."""
+
+from __future__ import annotations
+
+import gzip
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import ClientSession
+from raw import raw_get
+
+from voucherify_exports.sandbox import Sandbox
+from voucherify_exports.sandbox._data import Table
+from voucherify_exports.sandbox._files import File
+
+
+async def url_of(sandbox, export_id):
+    keys = {"X-App-Id": sandbox.app_id, "X-App-Token": sandbox.app_token}
+    async with (
+        ClientSession(headers=keys) as http,
+        http.get(f"{sandbox.url}/v1/exports/{export_id}") as answer,
+    ):
+        return (await answer.json())["result"]["url"]
+
+
+async def fetch(url, method="GET", **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with ClientSession() as http, http.request(method, url, headers=headers) as answer:
+        return answer.status, answer.headers, await answer.read()
+
+
+@pytest.fixture
+async def url(sandbox):
+    return await url_of(sandbox, sandbox.add_export("customer", rows=1000, created_at=1_600_000_000))
+
+
+class TestWhole:
+    async def test_headers(self, url):
+        """A file tells its length, its validators and that it has ranges."""
+        status, headers, content = await fetch(url)
+        assert (status, headers["Content-Length"]) == (200, str(len(content)))
+        assert headers["Accept-Ranges"] == "bytes"
+        assert headers["Last-Modified"] == "Sun, 13 Sep 2020 12:27:10 GMT"
+        assert headers["ETag"][0] == headers["ETag"][-1] == '"'
+        assert "Content-Encoding" not in headers
+
+    async def test_etag(self, sandbox, url):
+        """The ETag stays with the file; another file has another one."""
+        other = await url_of(sandbox, sandbox.add_export("customer", rows=999, created_at=0))
+        etags = [(await fetch(each))[1]["ETag"] for each in (url, url, other)]
+        assert etags[0] == etags[1] != etags[2]
+
+    async def test_finished_on_demand(self, sandbox, clock):
+        """The file of an export that was finished by hand is of that moment."""
+        export_id = sandbox.add_export("order")
+        clock.now += 1
+        sandbox.finish(export_id)
+        clock.now += 1
+        _, headers, _ = await fetch(await url_of(sandbox, export_id))
+        assert headers["Last-Modified"] == "Tue, 14 Nov 2023 22:13:21 GMT"
+
+    async def test_very_many_rows(self, sandbox):
+        """A file too large to be measured comes in chunks, without a length and without ranges."""
+        url = await url_of(sandbox, sandbox.add_export("order", rows=10**9, created_at=0))
+        async with ClientSession() as http, http.get(url, headers={"Range": "bytes=5-"}) as answer:
+            assert answer.status == 200
+            assert answer.headers["Transfer-Encoding"] == "chunked"
+            assert not {"Content-Length", "Accept-Ranges"} & set(answer.headers)
+            assert (await answer.content.readline()).decode() == "ID,Source Id,Status\n"
+
+
+class TestRange:
+    @pytest.mark.parametrize(
+        ("asked", "first", "last"),
+        [
+            ("bytes=0-0", 0, 0),
+            ("bytes=10-19", 10, 19),
+            ("bytes=20000-", 20_000, -1),
+            ("bytes=20000-999999", 20_000, -1),
+            ("BYTES=3-30000", 3, 30_000),
+            ("bytes=-7", -7, -1),
+            ("bytes=-999999", 0, -1),
+        ],
+    )
+    async def test_part(self, url, asked, first, last):
+        """A range is answered with these bytes, and says which of how many they are."""
+        _, whole_headers, whole = await fetch(url)
+        status, headers, content = await fetch(url, Range=asked)
+        first, last = first % len(whole), last % len(whole)
+        assert content == whole[first : last + 1]
+        assert (status, headers["Content-Length"]) == (206, str(len(content)))
+        assert headers["Content-Range"] == f"bytes {first}-{last}/{len(whole)}"
+        assert headers["ETag"] == whole_headers["ETag"]
+
+    @pytest.mark.parametrize("asked", ["bytes=999999-", "bytes=999999-1000000", "bytes=-0"])
+    async def test_unsatisfiable(self, url, asked):
+        """A range beyond the end is refused, and the refusal tells where the end is."""
+        length = len((await fetch(url))[2])
+        status, headers, content = await fetch(url, Range=asked)
+        assert (status, headers["Content-Range"], content) == (416, f"bytes */{length}", b"")
+
+    @pytest.mark.parametrize(
+        "asked", ["", "bytes", "bytes=-", "bytes=5-4", "bytes=a-b", "bytes=1-2,5-6", "rows=1-2"]
+    )
+    async def test_ignored(self, url, asked):
+        """What is no single range of bytes is answered with the whole file."""
+        status, headers, content = await fetch(url, Range=asked)
+        assert (status, headers["Content-Length"]) == (200, str(len(content)))
+
+    @pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
+    async def test_if_range(self, url, validator):
+        """A range comes when the file is still the same one, and the whole file when it is not."""
+        _, headers, _ = await fetch(url)
+        same, other = headers[validator], headers[validator].replace("1", "2", 1)
+        assert (await fetch(url, Range="bytes=5-", If_Range=same))[0] == 206
+        assert (await fetch(url, Range="bytes=5-", If_Range=other))[0] == 200
+        assert (await fetch(url, Range="bytes=5-", If_Range=f"W/{same}"))[0] == 200
+
+    async def test_expired_token(self, url, clock):
+        """A range needs a good token, like the whole file."""
+        assert (await fetch(url, Range="bytes=5-"))[0] == 206
+        clock.now += 60
+        assert (await fetch(url, Range="bytes=5-"))[0] == 401
+
+    async def test_without_ranges(self):
+        """A server without ranges answers with the whole file and promises none."""
+        async with Sandbox(ranges=False) as sandbox:
+            url = await url_of(sandbox, sandbox.add_export("order", created_at=0))
+            status, headers, _ = await fetch(url, Range="bytes=5-")
+            assert status == 200
+            assert "Accept-Ranges" not in headers
+
+    async def test_reads_no_more_than_it_must(self):
+        """Of a measured file, a range takes the blocks that it lies in, and no other."""
+
+        class Counting(Table):
+            asked = 0
+
+            def block(self, number):
+                Counting.asked += 1
+                return super().block(number)
+
+        file = File(Counting("seed", "order", ("id",), 2000), 0)
+        length = await file.length()
+        assert Counting.asked == 10
+        assert len(b"".join(file.between(length - 5, length - 1))) == 5
+        assert await file.length() == length
+        assert Counting.asked == 11
+
+
+class TestGzip:
+    @pytest.mark.parametrize(
+        ("accepted", "compressed"),
+        [("gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0, br", False), ("identity", False)],
+    )
+    async def test_asked_for(self, accepted, compressed):
+        """A server that compresses does so for those who accept it, under another ETag and without ranges."""
+        async with Sandbox(gzip=True) as sandbox:
+            url = await url_of(sandbox, sandbox.add_export("order", rows=500, created_at=0))
+            plain = await fetch(url, Accept_Encoding="identity")
+            status, headers, content = await raw_get(url, Accept_Encoding=accepted, Range="bytes=0-")
+        assert (headers.get("content-encoding") == "gzip") == compressed
+        assert (headers["etag"] != plain[1]["ETag"]) == compressed
+        assert (status, "content-length" in headers) == ((200, False) if compressed else (206, True))
+        assert (gzip.decompress(content) if compressed else content) == plain[2]
+
+    async def test_not_asked_for(self, url):
+        """As it is, the server does not compress."""
+        assert "content-encoding" not in (await raw_get(url, Accept_Encoding="gzip"))[1]
+
+
+class TestDownloadHost:
+    async def test_own_host(self, clock):
+        """Files have a host of their own, which wants the token alone; the API's host serves them as well."""
+        async with Sandbox(clock=clock, download_host="127.0.0.2", token_ttl=60) as sandbox:
+            export_id = sandbox.add_export("order", created_at=0)
+            url = await url_of(sandbox, export_id)
+            assert url.startswith(f"{sandbox.download_url}/v1/exports/{export_id}?token=")
+            assert urlsplit(sandbox.download_url).hostname == "127.0.0.2"
+            there = await fetch(url)
+            here = await fetch(url.replace(sandbox.download_url, sandbox.url))
+            assert there[0] == here[0] == 200
+            assert there[2] == here[2]
+            assert [request.at_download_host for request in sandbox.requests] == [False, True, False]
+            clock.now += 60
+            assert (await fetch(url))[0] == 401
+
+    async def test_nothing_but_files(self):
+        """The host of the files has no API, and its requests do not count against the plan."""
+        async with Sandbox(download_host="127.0.0.2", rate_limit=(1, 60)) as sandbox:
+            url = await url_of(sandbox, sandbox.add_export("order", created_at=0))
+            keys = {"X-App-Id": sandbox.app_id, "X-App-Token": sandbox.app_token}
+            assert (await fetch(f"{sandbox.download_url}/v1/exports", **keys))[0] == 401
+            assert (await fetch(url.partition("?")[0], **keys))[0] == 401
+            status, headers, _ = await fetch(url, method="DELETE")
+            assert (status, headers["Allow"]) == (405, "GET")
+            assert all(request.is_download for request in sandbox.requests[1:])
+
+    async def test_none(self, sandbox):
+        """Unless told, files come from the API's host."""
+        assert sandbox.download_url == sandbox.url
+
+    def test_not_running(self):
+        """There is no URL before the sandbox runs."""
+        for name in ("url", "download_url"):
+            with pytest.raises(RuntimeError, match="async with"):
+                getattr(Sandbox(), name)
