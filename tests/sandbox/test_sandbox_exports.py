@@ -22,7 +22,7 @@ async def status_of(http, export_id):
 
 async def create(http, body):
     data = body if isinstance(body, bytes) else json.dumps(body)
-    async with http.post("/v1/exports", data=data) as answer:
+    async with http.post("/v1/exports", data=data, headers={"Content-Type": "application/json"}) as answer:
         return answer.status, await answer.json()
 
 
@@ -172,6 +172,7 @@ class TestCreate:
             "order": "-created_at",
             "fields": ["id", "metadata.shop"],
             "filters": {"junction": "and"},
+            "response_format": "CSV",
         }
         status, export = await create(http, {"exported_object": "order", "parameters": parameters})
         assert (status, export["status"], export["result"]) == (200, "SCHEDULED", None)
@@ -204,6 +205,75 @@ class TestCreate:
         status, answer = await create(http, body)
         assert (status, answer["code"], answer["key"]) == (400, 400, "invalid_payload")
         assert details in answer["details"]
+
+    @pytest.mark.parametrize("given", ["", "application/JSON; charset=utf-8"])
+    async def test_content_type(self, http, given):
+        """JSON may say what it is written in, and need not say that it is JSON."""
+        body = b'{"exported_object": "order"}'
+        headers = {"Content-Type": given} if given else {}
+        skipped = [] if given else ["Content-Type"]
+        async with http.post("/v1/exports", data=body, headers=headers, skip_auto_headers=skipped) as answer:
+            assert answer.status == 200
+
+    @pytest.mark.parametrize("given", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
+    async def test_wrong_content_type(self, http, given):
+        """A body of another type is refused."""
+        async with http.post("/v1/exports", data=b"{}", headers={"Content-Type": given}) as answer:
+            body = await answer.json()
+        assert (answer.status, body["code"], body["key"]) == (415, 415, "unsupported_media_type")
+        assert "application/json" in body["details"]
+        assert body["request_id"].startswith("v-")
+
+    @pytest.mark.parametrize(
+        ("parameters", "key", "details"),
+        [
+            (
+                {"order": "name"},
+                "invalid_export_params",
+                "Allowed orders: created_at, -created_at, ",
+            ),
+            ({"order": 1}, "invalid_export_params", "Allowed orders"),
+            ({"order": []}, "invalid_export_params", "Allowed orders"),
+            ({"campaign_id": "camp_1"}, "invalid_export_params", "Unsupported parameter campaign_id"),
+            (
+                {"filter": {}},
+                "invalid_export_params",
+                "Allowed parameters: order, fields",
+            ),
+            ({"response_format": 1}, "invalid_payload", "response_format should be string"),
+            ({"filters": []}, "invalid_payload", ".parameters.filters should be object"),
+            ({"filters": {"junction": "xor"}}, "invalid_payload", "junction"),
+            ({"filters": {"junction": 1}}, "invalid_payload", "junction"),
+            ({"filters": {"code": {"conditions": {}}}}, "invalid_export_params", "Unsupported filter code"),
+            ({"filters": {"status": "PAID"}}, "invalid_payload", "condition must be one of: $in, "),
+            ({"filters": {"status": {"$is": "PAID"}}}, "invalid_payload", "condition must be one of"),
+            ({"filters": {"status": {"conditions": []}}}, "invalid_payload", "condition must be one of"),
+            ({"filters": {"status": {"conditions": {"$like": 1}}}}, "invalid_payload", "condition must be"),
+        ],
+    )
+    async def test_invalid_parameters(self, http, parameters, key, details):
+        """Parameters that cannot be are refused, and the refusal names those that can."""
+        status, answer = await create(http, {"exported_object": "order", "parameters": parameters})
+        assert (status, answer["code"], answer["key"]) == (400, 400, key)
+        assert details in answer["details"]
+        assert answer["request_id"].startswith("v-")
+
+    @pytest.mark.parametrize(
+        ("exported_object", "parameters"),
+        [
+            ("voucher", {"campaign_id": "camp_1", "order": "-code"}),
+            ("voucher", {"filters": {"redemption.x": {"conditions": {"$count_more": [1]}}}}),
+            ("order", {"order": ""}),
+            ("order", {"filters": {"junction": "OR", "metadata.a b": {"conditions": {"$today": ""}}}}),
+            ("order", {"filters": {"amount": {"conditions": {"$more_than": 1, "$less_than": [5]}}}}),
+            ("customer", {"filters": {"address.city": {"conditions": {"$is": "Kraków"}}}}),
+            ("api_log", {"filters": {"status": {"conditions": {"$is_not": 200}}}}),
+        ],
+    )
+    async def test_valid_parameters(self, http, exported_object, parameters):
+        """Parameters that can be are echoed as they are."""
+        status, answer = await create(http, {"exported_object": exported_object, "parameters": parameters})
+        assert (status, answer["parameters"]) == (200, parameters)
 
     @pytest.mark.parametrize(
         ("exported_object", "field"),

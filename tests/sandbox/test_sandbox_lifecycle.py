@@ -193,13 +193,13 @@ class TestRoutes:
 class TestRequests:
     async def test_everything_is_recorded(self, sandbox, http, clock):
         """A record says what arrived, when, and what the answer was."""
-        async with http.post("/v1/exports?a=1&b=%C3%A9", data=b"{", headers={"X-Mine": "yes"}):
+        async with http.post("/v1/exports?a=1&b=%C3%A9", json="{", headers={"X-Mine": "yes"}):
             pass
         [request] = sandbox.requests
         assert (request.method, request.path, request.status) == ("POST", "/v1/exports", 400)
         assert request.query == {"a": "1", "b": "é"}
         assert request.headers["x-mine"] == "yes"
-        assert (request.body, request.at) == (b"{", clock.now)
+        assert (request.body, request.at) == (b'"{"', clock.now)
 
     async def test_ids_are_decoded(self, sandbox, http):
         """A path is recorded as it reads, and an odd id finds its export."""

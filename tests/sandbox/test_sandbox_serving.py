@@ -12,6 +12,7 @@ from raw import raw_get
 from voucherify_exports.sandbox import Sandbox
 from voucherify_exports.sandbox._data import Table
 from voucherify_exports.sandbox._files import File
+from voucherify_exports.sandbox._world import World
 
 
 async def url_of(sandbox, export_id):
@@ -140,7 +141,7 @@ class TestRange:
                 Counting.asked += 1
                 return super().block(number)
 
-        file = File(Counting("seed", "order", ("id",), 2000), 0)
+        file = File(Counting(World(0), "order", ("id",), 2000), 0)
         length = await file.length()
         assert Counting.asked == 10
         assert len(b"".join(file.between(length - 5, length - 1))) == 5

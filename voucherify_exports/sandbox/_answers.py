@@ -53,17 +53,17 @@ class RefusedError(Exception):
         status: int,
         key: str,
         message: str,
-        details: str,
+        details: str | None = None,
         headers: Mapping[str, str] | None = None,
         **more: str,
     ) -> None:
-        super().__init__(details)
+        super().__init__(details or message)
         self.status = status
         self.headers = headers
         self.body: dict[str, object] = {
             "code": status,
             "key": key,
             "message": message,
-            "details": details,
+            **({} if details is None else {"details": details}),
             **more,
         }

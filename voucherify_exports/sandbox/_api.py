@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hmac
 import re
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from ._answers import UNAUTHORIZED, Answer, RefusedError, json_answer
-from ._checks import list_query, wanted_export
 from ._data import Table
 from ._draws import Draws
-from ._exports import Export, Exports, Outcome
+from ._exports import NO_FILTERS, Export, Exports, Outcome
 from ._files import File, Serving, file_answer
-from ._objects import default_fields
+from ._listing import list_query
+from ._oauth import Tokens
+from ._parameters import wanted_export, wanted_parameters
+from ._project import Project, missing
+from ._world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +29,18 @@ if TYPE_CHECKING:
 
     Endpoint = Callable[..., Answer]
 
+_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
+
+
+@frozen
+class _Route:
+    """Where endpoints are, by method; `scope` is None where a bearer token does not open them."""
+
+    path: str
+    scope: str | None
+    endpoints: Mapping[str, Endpoint]
+    body_type: str = _JSON
+
 
 @define(kw_only=True)
 class Api:
@@ -33,21 +49,45 @@ class Api:
     app_id: str
     app_token: str
     seed: int
+    rows: int
     scheduled_for: Seconds
     in_progress_for: Seconds
     token_ttl: float | None
+    oauth_ttl: float
     download_url: str = ""
-    exports: Exports = field(factory=Exports)
+    exports: Exports = field(factory=Exports, init=False)
+    world: World = field(init=False)
+    _project: Project = field(init=False)
+    _tokens: Tokens = field(init=False)
     _draws: Draws = field(init=False)
     _request_ids: Draws = field(init=False)
-    _routes: tuple[tuple[re.Pattern[str], dict[str, Endpoint]], ...] = field(init=False)
+    _routes: tuple[_Route, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.world = World(self.seed)
+        self._project = Project(self.world, self.rows)
+        self._tokens = Tokens(self.seed, self.oauth_ttl)
         self._draws = Draws(f"{self.seed}/exports")
         self._request_ids = Draws(f"{self.seed}/requests")
+        one, project = "([^/]+)", self._project
         self._routes = (
-            (re.compile("/v1/exports"), {"GET": self._list, "POST": self._create}),
-            (re.compile("/v1/exports/([^/]+)"), {"GET": self._get, "DELETE": self._delete}),
+            _Route("/v1/exports", "exports", {"GET": self._list, "POST": self._create}),
+            _Route(f"/v1/exports/{one}", "exports", {"GET": self._get, "DELETE": self._delete}),
+            _Route("/v1/orders/export", "orders", {"POST": self._create_orders}),
+            self._transactions(f"/v1/vouchers/{one}", "vouchers", "voucher_id", project.voucher_id),
+            self._transactions(f"/v1/campaigns/{one}", "campaigns", "campaign_id", project.campaign_id),
+            self._transactions(f"/v1/loyalties/members/{one}", "loyalties", "voucher_id", project.member_id),
+            _Route(
+                f"/v1/loyalties/{one}/points-expiration/export",
+                "loyalties",
+                {
+                    "POST": partial(
+                        self._create_within, "points_expiration", "campaign_id", project.campaign_id
+                    )
+                },
+            ),
+            _Route("/v1/oauth/token", None, {"POST": self._tokens.generate}, _FORM),
+            _Route("/v1/oauth/token/revoke", None, {"POST": self._tokens.revoke}, _FORM),
         )
 
     def add(
@@ -55,10 +95,10 @@ class Api:
         exported_object: str,
         *,
         parameters: Mapping[str, object],
-        fields: Sequence[str],
         created_at: float,
+        rows: int,
+        within: Mapping[str, object] = NO_FILTERS,
         export_id: str | None = None,
-        rows: int = 100,
         outcome: Outcome = "DONE",
     ) -> Export:
         """Add an export whose time begins to run when it is created."""
@@ -67,7 +107,7 @@ class Api:
             id=f"exp_{self._draws.text(24)}" if export_id is None else export_id,
             exported_object=exported_object,
             parameters=parameters,
-            fields=tuple(fields) or default_fields(exported_object),
+            within=within,
             rows=rows,
             outcome=outcome,
             created_at=created_at,
@@ -86,21 +126,74 @@ class Api:
             return json_answer(body, refused.status, refused.headers)
 
     def _call(self, request: SandboxRequest) -> Answer:
-        keys = request.headers.get("X-App-Id"), request.headers.get("X-App-Token")
-        if keys != (self.app_id, self.app_token):
-            return _unauthorized()
-        for path, endpoints in self._routes:
-            match = path.fullmatch(request.path)
-            if match and request.method in endpoints:
-                return endpoints[request.method](request, *match.groups())
+        for route in self._routes:
+            match = re.fullmatch(route.path, request.path)
             if match:
-                raise _not_allowed(request, ", ".join(endpoints))
+                return self._call_endpoint(route, request, match.groups())
+        if not self._has_keys(request):
+            return _unauthorized()
         raise RefusedError(404, "not_found", "Resource not found", f"Cannot find path {request.path}")
+
+    def _call_endpoint(self, route: _Route, request: SandboxRequest, names: Sequence[str]) -> Answer:
+        if not self._has_keys(request):
+            scopes = self._token_scopes(request) if route.scope else None
+            if scopes is None:
+                return _unauthorized()
+            if not scopes & {"api", route.scope}:
+                details = f"The token needs the scope {route.scope}"
+                raise RefusedError(403, "forbidden", "Forbidden", details)
+        if request.method not in route.endpoints:
+            raise _not_allowed(request, ", ".join(route.endpoints))
+        body_type = request.headers.get("Content-Type", route.body_type).partition(";")[0].strip().lower()
+        if request.body and body_type != route.body_type:
+            details = f"Content type should be {route.body_type}"
+            raise RefusedError(415, "unsupported_media_type", "Unsupported Media Type", details)
+        return route.endpoints[request.method](request, *names)
+
+    def _has_keys(self, request: SandboxRequest) -> bool:
+        keys = request.headers.get("X-App-Id"), request.headers.get("X-App-Token")
+        return keys == (self.app_id, self.app_token)
+
+    def _token_scopes(self, request: SandboxRequest) -> frozenset[str] | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return self._tokens.scopes(token, request.at) if scheme.lower() == "bearer" else None
 
     def _create(self, request: SandboxRequest) -> Answer:
         wanted = wanted_export(request.body)
+        return self._created(request, wanted.exported_object, wanted.parameters)
+
+    def _create_orders(self, request: SandboxRequest) -> Answer:
+        return self._created(request, "order", wanted_parameters(request.body, "order"))
+
+    def _transactions(self, path: str, scope: str, column: str, find: Callable[[str], str]) -> _Route:
+        create = partial(self._create_within, "voucher_transactions", column, find)
+        return _Route(f"{path}/transactions/export", scope, {"POST": create})
+
+    def _create_within(
+        self,
+        exported_object: str,
+        column: str,
+        find: Callable[[str], str],
+        request: SandboxRequest,
+        name: str,
+    ) -> Answer:
+        """Create an export of what belongs to the voucher or campaign that the path names."""
+        found = find(name)
+        parameters = wanted_parameters(request.body, exported_object)
+        filters = cast("dict[str, object]", parameters.get("filters", {}))
+        within = {column: {"conditions": {"$in": [found]}}}
+        echoed = {**parameters, "filters": {"junction": "AND", **filters, **within}}
+        return self._created(request, exported_object, echoed, within)
+
+    def _created(
+        self,
+        request: SandboxRequest,
+        exported_object: str,
+        parameters: Mapping[str, object],
+        within: Mapping[str, object] = NO_FILTERS,
+    ) -> Answer:
         export = self.add(
-            wanted.exported_object, parameters=wanted.parameters, fields=wanted.fields, created_at=request.at
+            exported_object, parameters=parameters, within=within, created_at=request.at, rows=self.rows
         )
         return json_answer(self._wire(export, request.at))
 
@@ -127,16 +220,15 @@ class Api:
             return _unauthorized()
         export = self._find(export_id)
         if export.status(request.at) != "DONE":
-            raise _not_found(export_id)
+            raise missing(export_id, "export")
         if export.file is None:
-            table = Table(f"{self.seed}/{export.id}", export.exported_object, export.fields, export.rows)
-            export.file = File(table, export.ends_at)
+            export.file = File(Table.of(self.world, export), export.ends_at)
         return await file_answer(export.file, request.headers, serving)
 
     def _find(self, export_id: str) -> Export:
         export = self.exports.find(export_id)
         if export is None:
-            raise _not_found(export_id)
+            raise missing(export_id, "export")
         return export
 
     def _wire(self, export: Export, now: float) -> dict[str, object]:
@@ -162,10 +254,3 @@ def _unauthorized() -> Answer:
 def _not_allowed(request: SandboxRequest, allowed: str) -> RefusedError:
     details = f"{request.path} knows {allowed}"
     return RefusedError(405, "method_not_allowed", "Method not allowed", details, {"Allow": allowed})
-
-
-def _not_found(export_id: str) -> RefusedError:
-    details = f"Cannot find export with id {export_id}"
-    return RefusedError(
-        404, "not_found", "Resource not found", details, resource_id=export_id, resource_type="export"
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import define, field
@@ -20,14 +21,17 @@ Seconds: TypeAlias = float | tuple[float, float]
 """So many seconds, or a number of them drawn from a range."""
 
 
+NO_FILTERS: Mapping[str, object] = MappingProxyType({})
+
+
 @define(kw_only=True)
 class Export:
-    """One export; times are epoch seconds."""
+    """One export; times are epoch seconds, `within` are filters that hold beside those of the parameters."""
 
     id: str
     exported_object: str
     parameters: Mapping[str, object]
-    fields: tuple[str, ...]
+    within: Mapping[str, object]
     rows: int = field(validator=ge(0))
     outcome: Outcome = field(validator=in_(("DONE", "ERROR")))
     created_at: float

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._data import Table
 
-_ROWS_TO_MEASURE = 100_000  # in one to five seconds
+_ROWS_TO_MEASURE = 100_000  # in a few seconds
 _GZIP = 16 + zlib.MAX_WBITS
 _ACCEPTS_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 
@@ -43,7 +43,7 @@ class File:
     @property
     def etag(self) -> str:
         """The strong validator: the same for the same bytes."""
-        return f'"{sha256(repr(self.table).encode()).hexdigest()[:32]}"'
+        return f'"{sha256(self.table.identity.encode()).hexdigest()[:32]}"'
 
     async def length(self) -> int | None:
         """Return the number of bytes, or None when counting them would take too long."""

@@ -61,6 +61,73 @@ _DEFAULT_FIELDS: dict[str, tuple[str, ...]] = {
     "api_log": ("id", "created_at", "status", "method", "endpoint"),
 }
 
+ORDERS: dict[str, tuple[str, ...]] = {
+    name: tuple(orders.split())
+    for name, orders in {
+        "voucher": "created_at updated_at code",
+        "redemption": "id voucher_code tracking_id customer_id created_at",
+        "publication": "id voucher_code tracking_id customer_id created_at channel",
+        "customer": "name id email source_id created_at updated_at",
+        "order": "created_at updated_at status",
+        "points_expiration": "expires_at",
+        "voucher_transactions": "created_at",
+        "product": "created_at updated_at id source_id name",
+        "sku": "created_at updated_at id source_id product_id sku",
+        "api_log": "created_at",
+    }.items()
+}
+"""What the rows can be ordered by, each also with a dash before it."""
+
+_FILTERS: dict[str, frozenset[str]] = {
+    name: frozenset(filters.split())
+    for name, filters in {
+        "voucher": """
+            created_at updated_at created_date active redemption_status start_date expiration_date
+            validity_day_of_week code categories vouchers holder_id is_referral_code
+            published_for_customer_id validity_timeframe category_ids""",
+        "redemption": """
+            created_at campaign customer voucher related_object voucher_code related_object_id
+            related_object_parent_id parent_redemption_id failure_code result object customer_id
+            campaign_name user_login status""",
+        "publication": """
+            created_at campaign customer voucher failure_code result customer_id campaign_name
+            voucher_type is_referral_code parent_object_id related_object_id source_id""",
+        "customer": """
+            created_at updated_at email name city phone birthday source_id publications.created_at
+            publications.related_object_id""",
+        "order": """
+            created_at updated_at status source_id amount total_amount discount_amount
+            total_discount_amount items_discount_amount""",
+        "points_expiration": "campaign_id voucher_id",
+        "voucher_transactions": "created_at voucher_id campaign_id",
+        "product": "created_at updated_at id name price source_id",
+        "sku": "created_at updated_at id sku product_id price currency source_id",
+        "api_log": "created_at status channel app_id client_app_id",
+    }.items()
+}
+
+_FILTER_PREFIXES: dict[str, tuple[str, ...]] = {
+    "voucher": ("metadata.", "redemption."),
+    "redemption": ("metadata.",),
+    "publication": ("metadata.",),
+    "customer": (
+        *("metadata.", "address.", "summary.", "loyalty.", "loyalty_tier.", "loyalty_points."),
+        "system_metadata.",
+    ),
+    "order": ("metadata.",),
+    "product": ("metadata.", "attributes."),
+    "sku": ("metadata.", "attributes."),
+}
+
+_COLUMNS = {
+    ("redemption", "created_at"): "date",
+    ("redemption", "campaign_name"): "campaign",
+    ("publication", "created_at"): "date",
+    ("publication", "campaign_name"): "campaign",
+    ("customer", "city"): "address_city",
+    ("voucher", "holder_id"): "customer_id",
+}
+
 _WITHOUT_METADATA = {"points_expiration", "voucher_transactions", "api_log"}
 
 _METADATA_COLUMNS = ("metadata.season", "metadata.store")
@@ -85,6 +152,19 @@ def is_field(exported_object: str, name: str) -> bool:
     if name.partition(".")[0] == "metadata" and name != "metadata.":
         return exported_object not in _WITHOUT_METADATA
     return name in FIELDS[exported_object]
+
+
+def is_filter(exported_object: str, name: str) -> bool:
+    """Tell whether rows can be filtered by a name."""
+    return name in _FILTERS[exported_object] or name.startswith(_FILTER_PREFIXES.get(exported_object, ()))
+
+
+def column_of(exported_object: str, name: str) -> str | None:
+    """Return the column that a filter or an order means, if it means one."""
+    if (exported_object, name) in _COLUMNS:
+        return _COLUMNS[exported_object, name]
+    is_column = name in FIELDS[exported_object] or name in ORDERS[exported_object]
+    return name if is_column or name.startswith("metadata.") else None
 
 
 def columns(fields: Iterable[str]) -> Iterator[str]:

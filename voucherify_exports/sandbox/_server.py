@@ -20,6 +20,7 @@ from ._http import received, send, send_broken
 from ._listener import Listener
 from ._objects import FIELDS, is_field
 from ._quota import Quota
+from ._rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,13 +38,15 @@ class Sandbox:
     An export is SCHEDULED for `scheduled_for` seconds, then IN_PROGRESS for `in_progress_for` seconds: a
     number, or a range from which each export draws its own. `rate_limit=(100, 60)` allows 100 requests per
     window of 60 seconds; downloads do not count. A download URL is good for `token_ttl` seconds after the
-    answer that held it. `clock` tells the time in epoch seconds, and `sleep` makes slow faults wait so many
-    seconds: with its own, a test moves time instead of waiting.
+    answer that held it, an OAuth token for `oauth_ttl` seconds. `clock` tells the time in epoch seconds, and
+    `sleep` makes slow faults wait so many seconds: with its own, a test moves time instead of waiting.
 
-    The API's host serves the files as well, and result URLs lead there, unless `download_host` names another
-    address of this machine, such as `127.0.0.2`: they lead to a port there then. A file has a length, an
-    ETag, a date and, with `ranges`, ranges; one of more than 100,000 rows comes in chunks, with neither
-    length nor ranges. With `gzip` it is compressed for those who accept that, and has neither then.
+    The project has `rows` vouchers, as many customers and so on: that is what an export that is created over
+    HTTP starts from, before its filters. The API's host serves the files as well, and result URLs lead there,
+    unless `download_host` names another address of this machine, such as `127.0.0.2`: they lead to a port
+    there then. A file has a length, an ETag, a date and, with `ranges`, ranges; one of more than 100,000 rows
+    comes in chunks, with neither length nor ranges. With `gzip` it is compressed for those who accept that,
+    and has neither then.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Sandbox:
         in_progress_for: Seconds = 0.5,
         rate_limit: tuple[int, float] | None = None,
         token_ttl: float | None = None,
+        oauth_ttl: float = 900,
+        rows: int = 100,
         ranges: bool = True,
         gzip: bool = False,
         clock: Callable[[], float] = time.time,
@@ -76,9 +81,11 @@ class Sandbox:
             app_id=draws.key() if app_id is None else app_id,
             app_token=draws.key() if app_token is None else app_token,
             seed=seed,
+            rows=rows,
             scheduled_for=scheduled_for,
             in_progress_for=in_progress_for,
             token_ttl=token_ttl,
+            oauth_ttl=oauth_ttl,
         )
         self.requests: list[SandboxRequest] = []
 
@@ -141,12 +148,18 @@ class Sandbox:
         return self._api.add(
             exported_object,
             parameters={} if fields is None else {"fields": list(fields)},
-            fields=tuple(fields or ()),
             created_at=self._clock() if created_at is None else _epoch(created_at),
             export_id=id,
             rows=rows,
             outcome=outcome,
         ).id
+
+    def cell(self, exported_object: str, column: str, *, row: int = 0) -> str:
+        """Return what stands in a row of every file of an object, such as a voucher's `code`.
+
+        Rows are counted from 0, in the order of a file that asks for none.
+        """
+        return Row(self._api.world, exported_object, row)[column]
 
     def delete_export(self, export_id: str) -> None:
         """Delete an export as somebody else would; raises KeyError when there is none."""
