@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import ClientSession
+
+from voucherify_exports.sandbox import Sandbox
 
 
 async def ask(http, path="/v1/exports", method="GET", **options):
@@ -71,11 +75,79 @@ class TestMatching:
         assert [(await ask(http))[0] for _ in range(4)] == [500, 500, 502, 200]
         assert [(await ask(http, method="DELETE"))[0] for _ in range(4)] == [504] * 4
 
-    @pytest.mark.parametrize("options", [{"times": 0}, {"status": 99}, {"reset": "never"}, {"delay": -1}])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            *({"times": 0}, {"status": 99}, {"reset": "never"}, {"delay": -1}, {"lag": -1}),
+            *({"probability": 0}, {"probability": 1.1}, {"repeat_entry": -1}, {"drop_entry": -1}),
+        ],
+    )
     def test_mistakes(self, sandbox, options):
         """What cannot be is a ValueError that names it."""
         with pytest.raises(ValueError, match=next(iter(options))):
             sandbox.fail(**options)
+
+
+class TestProbability:
+    async def test_seeded(self):
+        """A fault with a chance meets about as many requests, the same ones for the same seed."""
+
+        async def met(seed):
+            async with Sandbox(seed=seed) as sandbox, ClientSession(sandbox.url) as http:
+                sandbox.fail(probability=0.2, times=None, status=503)
+                return [(await ask(http))[0] == 503 for _ in range(400)]
+
+        first = await met(1)
+        assert 50 < sum(first) < 110
+        assert await met(1) == first
+        assert await met(2) != first
+
+    async def test_times(self, sandbox, http):
+        """Those that are met count, and those that are not go to the next fault."""
+        sandbox.fail(probability=0.5, times=3, status=503)
+        sandbox.fail(times=None, status=502)
+        answers = [(await ask(http))[0] for _ in range(50)]
+        assert (answers.count(503), answers.count(502)) == (3, 47)
+        assert 503 in answers[1:]
+
+
+class TestList:
+    @pytest.mark.parametrize(
+        ("options", "numbers"),
+        [
+            ({"repeat_entry": 0}, [2, 2, 1, 0]),
+            ({"repeat_entry": 2}, [2, 1, 0, 0]),
+            ({"drop_entry": 1}, [2, 0]),
+            ({"repeat_entry": 1, "drop_entry": 0}, [1, 1, 0]),
+            ({"repeat_entry": 7, "drop_entry": 7}, [2, 1, 0]),
+        ],
+    )
+    async def test_entries(self, sandbox, http, options, numbers):
+        """An entry of the list comes twice or not at all; other answers stay as they are."""
+        ids = [sandbox.add_export("order") for _ in range(3)]
+        sandbox.fail(**options, times=2)
+        assert ids[0] in (await ask(http, f"/v1/exports/{ids[0]}"))[1]
+        listed = json.loads((await ask(http))[1])
+        assert [export["id"] for export in listed["exports"]] == [ids[number] for number in numbers]
+        assert listed["total"] == 3
+
+    async def test_lag(self, sandbox, http, clock):
+        """A list can be as it was some time ago: without what is new, and with old statuses."""
+        first = sandbox.add_export("order")
+        clock.now += 10
+        sandbox.add_export("voucher")
+        sandbox.fail(path="/v1/exports", lag=5)
+        listed = json.loads((await ask(http))[1])
+        assert [(export["id"], export["status"]) for export in listed["exports"]] == [(first, "SCHEDULED")]
+        assert listed["total"] == 1
+        listed = json.loads((await ask(http))[1])
+        assert [export["status"] for export in listed["exports"]] == ["SCHEDULED", "IN_PROGRESS"]
+
+    async def test_lag_is_for_reading(self, sandbox, http, clock):
+        """What is created is created now."""
+        sandbox.fail(lag=1000, times=None)
+        _, text = await ask(http, method="POST", json={"exported_object": "order"})
+        assert json.loads(text)["created_at"] == "2023-11-14T22:13:20.000Z"
 
 
 class TestAnswer:

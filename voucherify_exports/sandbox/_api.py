@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from attrs import define, field, frozen
+from attrs.validators import ge, instance_of, le
 
-from ._answers import UNAUTHORIZED, Answer, RefusedError, json_answer
+from ._answers import UNAUTHORIZED, Answer, RefusedError, json_answer, not_allowed
 from ._data import Table
 from ._draws import Draws
-from ._exports import NO_FILTERS, Export, Exports, Outcome
+from ._exports import MOST_ROWS, NO_FILTERS, Export, Exports, Outcome
 from ._files import File, Serving, file_answer
 from ._listing import list_query
 from ._oauth import Tokens
@@ -49,7 +50,7 @@ class Api:
     app_id: str
     app_token: str
     seed: int
-    rows: int
+    rows: int = field(validator=[instance_of(int), ge(0), le(MOST_ROWS)])
     scheduled_for: Seconds
     in_progress_for: Seconds
     token_ttl: float | None
@@ -96,6 +97,7 @@ class Api:
         *,
         parameters: Mapping[str, object],
         created_at: float,
+        added_at: float,
         rows: int,
         within: Mapping[str, object] = NO_FILTERS,
         export_id: str | None = None,
@@ -111,6 +113,7 @@ class Api:
             rows=rows,
             outcome=outcome,
             created_at=created_at,
+            added_at=added_at,
             starts_at=starts_at,
             ends_at=starts_at + self._draws.seconds(self.in_progress_for),
         )
@@ -143,7 +146,7 @@ class Api:
                 details = f"The token needs the scope {route.scope}"
                 raise RefusedError(403, "forbidden", "Forbidden", details)
         if request.method not in route.endpoints:
-            raise _not_allowed(request, ", ".join(route.endpoints))
+            raise not_allowed(request.path, ", ".join(route.endpoints))
         body_type = request.headers.get("Content-Type", route.body_type).partition(";")[0].strip().lower()
         if request.body and body_type != route.body_type:
             details = f"Content type should be {route.body_type}"
@@ -193,7 +196,12 @@ class Api:
         within: Mapping[str, object] = NO_FILTERS,
     ) -> Answer:
         export = self.add(
-            exported_object, parameters=parameters, within=within, created_at=request.at, rows=self.rows
+            exported_object,
+            parameters=parameters,
+            within=within,
+            created_at=request.at,
+            added_at=request.at,
+            rows=self.rows,
         )
         return json_answer(self._wire(export, request.at))
 
@@ -201,9 +209,8 @@ class Api:
         query = list_query(request.query)
         page = self.exports.page(query.order, query.page, query.limit, request.at)
         exports = [self._wire(export, request.at) for export in page]
-        return json_answer(
-            {"object": "list", "data_ref": "exports", "exports": exports, "total": len(self.exports)}
-        )
+        total = self.exports.total(request.at)
+        return json_answer({"object": "list", "data_ref": "exports", "exports": exports, "total": total})
 
     def _get(self, request: SandboxRequest, export_id: str) -> Answer:
         return json_answer(self._wire(self._find(export_id), request.at))
@@ -214,7 +221,7 @@ class Api:
 
     async def _download(self, request: SandboxRequest, serving: Serving) -> Answer:
         if request.method != "GET":
-            raise _not_allowed(request, "GET")
+            raise not_allowed(request.path, "GET")
         export_id = request.export_id or ""
         if not self._is_valid(request.query.get("token", ""), export_id, request.at):
             return _unauthorized()
@@ -249,8 +256,3 @@ class Api:
 
 def _unauthorized() -> Answer:
     return json_answer(UNAUTHORIZED, 401)
-
-
-def _not_allowed(request: SandboxRequest, allowed: str) -> RefusedError:
-    details = f"{request.path} knows {allowed}"
-    return RefusedError(405, "method_not_allowed", "Method not allowed", details, {"Allow": allowed})

@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import define, field
-from attrs.validators import ge, in_
+from attrs.validators import ge, in_, instance_of, le
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ._files import File
 
@@ -20,6 +20,9 @@ Outcome: TypeAlias = Literal["DONE", "ERROR"]
 Seconds: TypeAlias = float | tuple[float, float]
 """So many seconds, or a number of them drawn from a range."""
 
+
+MOST_ROWS = 2**32
+"""What the data can tell apart."""
 
 NO_FILTERS: Mapping[str, object] = MappingProxyType({})
 
@@ -32,9 +35,10 @@ class Export:
     exported_object: str
     parameters: Mapping[str, object]
     within: Mapping[str, object]
-    rows: int = field(validator=ge(0))
+    rows: int = field(validator=[instance_of(int), ge(0), le(MOST_ROWS)])
     outcome: Outcome = field(validator=in_(("DONE", "ERROR")))
     created_at: float
+    added_at: float
     starts_at: float
     ends_at: float
     file: File | None = field(default=None, init=False)
@@ -71,8 +75,12 @@ class Exports:
 
     _by_id: dict[str, Export] = field(factory=dict[str, Export])
 
-    def __len__(self) -> int:
-        return len(self._by_id)
+    def __iter__(self) -> Iterator[Export]:
+        return iter(self._by_id.values())
+
+    def total(self, now: float) -> int:
+        """Return how many there are at a time."""
+        return sum(export.added_at <= now for export in self._by_id.values())
 
     def add(self, export: Export) -> None:
         """Add one under an id of its own."""
@@ -89,9 +97,16 @@ class Exports:
         """Remove one."""
         del self._by_id[export.id]
 
+    def clear(self) -> None:
+        """Remove them all."""
+        self._by_id.clear()
+
     def page(self, order: str, number: int, size: int, now: float) -> list[Export]:
-        """Return one page of the list, counted from 1; equals stand in the order in which they were added."""
-        ordered = list(self._by_id.values())
+        """Return one page of the list at a time, counted from 1.
+
+        Equals stand in the order in which they were added.
+        """
+        ordered = [export for export in self._by_id.values() if export.added_at <= now]
         if order.endswith("status"):
             ordered.sort(key=lambda export: export.status(now))
         else:

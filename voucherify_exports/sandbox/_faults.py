@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from math import inf
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import define, evolve, field, frozen
-from attrs.validators import ge, in_, optional
+from attrs.validators import ge, gt, in_, le, optional
 
 from ._answers import JSON_TYPE, Answer, plain_error
 from ._files import Serving
 
 if TYPE_CHECKING:
+    from ._draws import Draws
     from ._requests import SandboxRequest
 
 Reset: TypeAlias = Literal["before", "headers", "body"]
@@ -48,6 +49,10 @@ class Fault:
     redirect: str | None = None
     ranges: bool | None = None
     gzip: bool | None = None
+    repeat_entry: int | None = field(default=None, validator=optional(ge(0)))
+    drop_entry: int | None = field(default=None, validator=optional(ge(0)))
+    lag: float = field(default=0, validator=ge(0))
+    probability: float = field(default=1, validator=[gt(0), le(1)])
 
     @property
     def spoils_sending(self) -> bool:
@@ -67,6 +72,10 @@ class Fault:
             and self.download in (None, request.is_download)
             and (self.path is None or _path_matches(request.path, self.path))
         )
+
+    def seen(self, request: SandboxRequest) -> SandboxRequest:
+        """Return the request as the API is to see it: a GET may come from the past."""
+        return evolve(request, at=request.at - self.lag) if request.method == "GET" else request
 
     def serving(self, usual: Serving) -> Serving:
         """Return what the server of the files does for a request that the fault meets."""
@@ -88,15 +97,25 @@ class Fault:
         return Answer(status=status, content=content, headers={"Content-Type": JSON_TYPE})
 
     def spoil(self, answer: Answer) -> Answer:
-        """Return the answer with the fault's edit and headers applied."""
-        if self.edit is not None and answer.status < 300 and isinstance(answer.content, dict):
-            answer = evolve(answer, content=self.edit(json.loads(answer.encoded())))
+        """Return the answer with the fault's edits and headers applied."""
+        if answer.status < 300 and isinstance(answer.content, dict):
+            content = json.loads(answer.encoded())
+            if isinstance(content.get("exports"), list):
+                self._spoil_list(content["exports"])
+            answer = evolve(answer, content=content if self.edit is None else self.edit(content))
         changes: dict[str, str | None] = {"Content-Type": self.content_type} if self.content_type else {}
         changes |= self.headers or {}
         changed = {name.lower() for name in changes}
         headers = {name: value for name, value in answer.headers.items() if name.lower() not in changed}
         headers |= {name: value for name, value in changes.items() if value is not None}
         return evolve(answer, headers=headers)
+
+    def _spoil_list(self, entries: list[object]) -> None:
+        if self.repeat_entry is not None:
+            place = self.repeat_entry
+            entries[place:place] = entries[place : place + 1]
+        if self.drop_entry is not None:
+            del entries[self.drop_entry : self.drop_entry + 1]
 
 
 NO_FAULT = Fault(times=None)
@@ -106,7 +125,15 @@ NO_FAULT = Fault(times=None)
 class Faults:
     """The faults that are still to come, first scheduled first."""
 
-    _pending: list[Fault] = field(factory=list[Fault])
+    _draws: Draws
+    _pending: list[Fault] = field(factory=list[Fault], init=False)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._pending)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._pending.clear()
 
     def add(self, fault: Fault) -> None:
         """Schedule one more."""
@@ -115,7 +142,7 @@ class Faults:
     def take(self, request: SandboxRequest) -> Fault:
         """Return the fault that meets the request, one time less to come."""
         for place, fault in enumerate(self._pending):
-            if fault.meets(request):
+            if fault.meets(request) and self._draws.random() < fault.probability:
                 left = None if fault.times is None else fault.times - 1
                 self._pending[place : place + 1] = [] if left == 0 else [evolve(fault, times=left)]
                 return fault

@@ -23,12 +23,20 @@ class Quota:
         self._spent += allowed
         return allowed
 
+    def left(self, now: float) -> int:
+        """Return how many requests the window has left, or the next one has."""
+        return self.limit if now >= self._ends_at else self.limit - self._spent
+
+    def ends_at(self, now: float) -> float | None:
+        """Return when the window ends, or None between two windows."""
+        return None if now >= self._ends_at else self._ends_at
+
     def headers(self, now: float, *, refused: bool) -> dict[str, str]:
         """Return the rate-limit headers of an answer given now."""
         self._roll(now)
         headers = {
             "X-Rate-Limit-Limit": str(self.limit),
-            "X-Rate-Limit-Remaining": str(self.limit - self._spent),
+            "X-Rate-Limit-Remaining": str(self.left(now)),
             "X-Rate-Limit-Retry": str(ceil(self._ends_at)),
             "X-Rate-Limit-Type": "api_calls",
         }

@@ -19,7 +19,7 @@ class SandboxRequest:
     """A request that arrived, and the status it was answered with: None when the fault was to give no answer.
 
     `path` is decoded and without the query, `headers` are case-insensitive, `at` is the sandbox's clock time.
-    `at_download_host` tells which of the two hosts was asked.
+    `at_download_host` tells which of the two hosts was asked, `quota_left` what the plan had left after it.
     """
 
     method: str
@@ -30,6 +30,7 @@ class SandboxRequest:
     at: float
     status: int | None = None
     at_download_host: bool = False
+    quota_left: int | None = None
 
     @property
     def export_id(self) -> str | None:

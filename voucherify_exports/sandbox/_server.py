@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -13,6 +13,7 @@ from attrs import evolve
 
 from ._answers import TOO_MANY, Answer, json_answer
 from ._api import Api
+from ._control import ROOT, Control
 from ._draws import Draws
 from ._faults import Fault, Faults
 from ._files import Serving
@@ -21,6 +22,7 @@ from ._listener import Listener
 from ._objects import FIELDS, is_field
 from ._quota import Quota
 from ._rows import Row
+from ._state import state
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -75,7 +77,8 @@ class Sandbox:
         self._clock, self._sleep = clock, sleep
         self._quota = Quota(*rate_limit) if rate_limit else None
         self._serving = Serving(ranges=ranges, gzip=gzip)
-        self._faults = Faults()
+        self._faults = Faults(Draws(f"{seed}/faults"))
+        self._control = Control(self)
         self._url = ""
         self._api = Api(
             app_id=draws.key() if app_id is None else app_id,
@@ -145,10 +148,12 @@ class Sandbox:
         if unknown:
             msg = f"a {exported_object} has no field {unknown[0]!r}"
             raise ValueError(msg)
+        now = self._clock()
         return self._api.add(
             exported_object,
             parameters={} if fields is None else {"fields": list(fields)},
-            created_at=self._clock() if created_at is None else _epoch(created_at),
+            created_at=now if created_at is None else _epoch(created_at),
+            added_at=now,
             export_id=id,
             rows=rows,
             outcome=outcome,
@@ -192,20 +197,27 @@ class Sandbox:
         redirect: str | None = None,
         ranges: bool | None = None,
         gzip: bool | None = None,
+        repeat_entry: int | None = None,
+        drop_entry: int | None = None,
+        lag: float = 0,
+        probability: float = 1,
     ) -> None:
         """Spoil the answers to the next `times` requests that match, to all of them when it is None.
 
-        `path` is exact, may hold `*`, or is a prefix that ends with `/`; `download` True means files alone,
-        False the API alone. `status` and `body` replace the answer and its effect; headers of None are left
-        out; `edit` is given the JSON object of a successful answer and returns what is sent; `delay` is in
-        seconds, `math.inf` for ever; `reset` breaks the connection when the request has had its effect.
+        With a `probability`, only each of them with that chance, which the seed decides. `path` is exact, may
+        hold `*`, or is a prefix that ends with `/`; `download` True means files alone, False the API alone.
+
+        `status` and `body` replace the answer and its effect; headers of None are left out; `edit` is given
+        the JSON object of a successful answer and returns what is sent; `delay` is in seconds, `math.inf` for
+        ever; `reset` breaks the connection when the request has had its effect. A list can lack an entry, or
+        have it twice, by its place counted from 0; with `lag`, a GET is answered as it was so many seconds
+        ago. `redirect` answers 302 to the same path and query at another base URL.
 
         A body can be spoilt after its first `after` bytes, or in its first block when that is None: by
         `reset="body"`; by `truncate`, the connection ends there as if all had been sent; by `garble`, every
         further byte is another one; by `pause`, so many seconds go by before each further block. `extra` is
-        sent beyond the announced end. `redirect` answers 302 to the same path and query at another base URL.
-        `ranges` and `gzip` stand in for the options of the sandbox: with `ranges=False` a request for a
-        range is answered with the whole file.
+        sent beyond the announced end. `ranges` and `gzip` stand in for the options of the sandbox: with
+        `ranges=False` a request for a range is answered with the whole file.
         """
         self._faults.add(
             Fault(
@@ -229,8 +241,28 @@ class Sandbox:
                 redirect=redirect,
                 ranges=ranges,
                 gzip=gzip,
+                repeat_entry=repeat_entry,
+                drop_entry=drop_entry,
+                lag=lag,
+                probability=probability,
             )
         )
+
+    def clear(self, *, exports: bool = False, faults: bool = False, requests: bool = False) -> None:
+        """Forget the exports, the faults that are still to come, or the requests that have arrived."""
+        if exports:
+            self._api.exports.clear()
+        if faults:
+            self._faults.clear()
+        if requests:
+            self.requests.clear()
+
+    def state(self) -> dict[str, object]:
+        """Return what there is now, as JSON can say it; times are in epoch seconds."""
+        return state(self._clock(), self._api, self._quota, self._faults, self.requests) | {
+            "url": self.url,
+            "download_url": self.download_url,
+        }
 
     def _existing(self, export_id: str) -> Export:
         export = self._api.exports.find(export_id)
@@ -240,9 +272,17 @@ class Sandbox:
 
     async def _handle(self, http: web.BaseRequest, *, at_download_host: bool) -> web.StreamResponse:
         request = await received(http, self._clock(), at_download_host=at_download_host)
+        if request.path.startswith(ROOT) and not at_download_host:
+            return await send(http, self._control.answer(request, http.remote))
         fault = self._faults.take(request)
         answer = await self._decide(request, fault)
-        self.requests.append(evolve(request, status=None if fault.is_silent else answer.status))
+        self.requests.append(
+            evolve(
+                request,
+                status=None if fault.is_silent else answer.status,
+                quota_left=None if self._quota is None else self._quota.left(request.at),
+            )
+        )
         if fault.delay is not None:
             await self._sleep(fault.delay)
         if fault.spoils_sending:
@@ -258,7 +298,7 @@ class Sandbox:
         elif refused:
             answer = json_answer(TOO_MANY, 429)
         else:
-            answer = await self._api.answer(request, fault.serving(self._serving))
+            answer = await self._api.answer(fault.seen(request), fault.serving(self._serving))
         headers = {"Date": formatdate(request.at, usegmt=True), **answer.headers}
         if limits is not None:
             headers |= limits.headers(request.at, refused=refused)
@@ -273,9 +313,13 @@ def _running(url: str) -> str:
 
 
 def _epoch(moment: float | datetime) -> float:
-    if not isinstance(moment, datetime):
-        return moment
-    if moment.tzinfo is None:
-        msg = "created_at is a datetime without a time zone"
-        raise ValueError(msg)
-    return moment.timestamp()
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            msg = "created_at is a datetime without a time zone"
+            raise ValueError(msg)
+        return moment.timestamp()
+    try:
+        return datetime.fromtimestamp(moment, UTC).timestamp()
+    except (OverflowError, OSError, ValueError):
+        msg = f"created_at is in epoch seconds, not {moment}"
+        raise ValueError(msg) from None
