@@ -11,7 +11,8 @@ async def exchange(url, method="GET", body="", **headers):
     address = urlsplit(url)
     target = f"{address.path or '/'}?{address.query}" if address.query else address.path
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    lines = [f"{method} {target} HTTP/1.1", "Host: sandbox", "Connection: close"]
+    lines = [f"{method} {target} HTTP/1.1", "Connection: close"]
+    headers = {"Host": address.netloc, **headers}
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     writer.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode())
     came = b""

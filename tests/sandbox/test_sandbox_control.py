@@ -257,7 +257,7 @@ class TestWhoMayAsk:
 
     async def test_no_host(self, sandbox):
         """A request that names no host is refused."""
-        came, _ = await exchange(f"{sandbox.url}/_sandbox/state")
+        came, _ = await exchange(f"{sandbox.url}/_sandbox/state", Host="")
         assert came.startswith(b"HTTP/1.1 403")
 
     @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientSession
+from raw import exchange
 
 from voucherify_exports.sandbox import Sandbox
 
@@ -20,25 +21,8 @@ async def ask(http, path="/v1/exports", method="GET", **options):
 
 async def raw_answer(sandbox, method="GET", target="/v1/exports", body=""):
     """Return the bytes that came, and whether the connection was reset."""
-    address = urlsplit(sandbox.url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    lines = [
-        f"{method} {target} HTTP/1.1",
-        "Host: sandbox",
-        f"X-App-Id: {sandbox.app_id}",
-        f"X-App-Token: {sandbox.app_token}",
-        f"Content-Length: {len(body)}",
-    ]
-    writer.write("\r\n".join([*lines, "", body]).encode())
-    came = b""
-    try:
-        while chunk := await reader.read(65536):
-            came += chunk
-    except ConnectionResetError:
-        return came, True
-    finally:
-        writer.close()
-    return came, False
+    keys = {"X_App_Id": sandbox.app_id, "X_App_Token": sandbox.app_token}
+    return await exchange(sandbox.url + target, method, body, **keys)
 
 
 class TestMatching:

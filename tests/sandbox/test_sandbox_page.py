@@ -40,8 +40,8 @@ class Forms(HTMLParser):
             self.found[-1]["text"] = data
 
 
-async def page(sandbox):
-    async with ClientSession(sandbox.url) as http, http.get("/_sandbox/") as answer:
+async def page(sandbox, path="/_sandbox/"):
+    async with ClientSession(sandbox.url) as http, http.get(path) as answer:
         assert (answer.status, answer.content_type, answer.charset) == (200, "text/html", "utf-8")
         return await answer.text()
 
@@ -110,6 +110,15 @@ class TestShows:
         assert "exp_30 " in text
         assert "exp_0 " not in text
 
+    async def test_hundred_exports(self, sandbox):
+        """Of many exports the latest hundred are shown, and all are counted."""
+        for number in range(101):
+            sandbox.add_export("order", id=f"exp_{number}")
+        text = words(await page(sandbox))
+        assert "Exports (101)" in text
+        assert "exp_100 " in text
+        assert "exp_0 " not in text
+
     async def test_faults(self, sandbox):
         """Faults to come are shown by their options."""
         sandbox.fail(path="/v1/<b>", status=503, times=None)
@@ -124,6 +133,10 @@ class TestShows:
         html = await page(sandbox)
         assert html.count("<script>") == 1
         assert len(Forms(html).found) == 5
+
+    async def test_without_slash(self, sandbox):
+        """The address is as good without the slash at its end."""
+        assert await page(sandbox, "/_sandbox") == await page(sandbox)
 
     async def test_framed_by_nobody(self, sandbox):
         """No other page can show it within its own and have its buttons pressed."""

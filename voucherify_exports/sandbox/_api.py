@@ -12,10 +12,10 @@ from attrs import define, field, frozen
 from attrs.validators import ge, instance_of, le
 
 from ._answers import UNAUTHORIZED, Answer, RefusedError, json_answer, not_allowed
-from ._data import Table
 from ._draws import Draws
-from ._exports import MOST_ROWS, NO_FILTERS, Export, Exports, Outcome
+from ._exports import MOST_ROWS, Export, Exports, Outcome
 from ._files import File, Serving, file_answer
+from ._filters import NO_FILTERS
 from ._listing import list_query
 from ._oauth import Tokens
 from ._parameters import wanted_export, wanted_parameters
@@ -229,7 +229,7 @@ class Api:
         if export.status(request.at) != "DONE":
             raise missing(export_id, "export")
         if export.file is None:
-            export.file = File(Table.of(self.world, export), export.ends_at)
+            export.file = File(export.table(self.world), export.ends_at)
         return await file_answer(export.file, request.headers, serving)
 
     def _find(self, export_id: str) -> Export:

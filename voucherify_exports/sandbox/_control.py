@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Action = Callable[..., Answer]
     _Kind = type | tuple[type, ...]
 
-ROOT = "/_sandbox/"
+ROOT = "/_sandbox"
 
 _NUMBER = (int, float)
 _EXPORT_OPTIONS: dict[str, _Kind] = {
@@ -78,7 +78,7 @@ class Control:
         except RefusedError as refused:
             return json_answer(refused.body, refused.status, refused.headers)
         if request.method == "POST" and _is_form(request):
-            return Answer(status=303, headers={"Location": ROOT})
+            return Answer(status=303, headers={"Location": f"{ROOT}/"})
         return answer
 
     def _call(self, request: SandboxRequest) -> Answer:
@@ -92,12 +92,11 @@ class Control:
             "(exports|faults|requests)/clear": {"POST": self._clear},
         }
         for path, methods in actions.items():
-            match = re.fullmatch(ROOT + path, request.path)
+            match = re.fullmatch(path, request.path.removeprefix(ROOT).strip("/"))
             if match and request.method in methods:
                 return methods[request.method](request, *match.groups())
             if match:
-                allowed = ", ".join(methods)
-                raise not_allowed(request.path, allowed)
+                raise not_allowed(request.path, ", ".join(methods))
         raise RefusedError(404, "not_found", "Resource not found", f"Cannot find path {request.path}")
 
     def _page(self, _request: SandboxRequest) -> Answer:

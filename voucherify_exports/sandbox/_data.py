@@ -6,11 +6,11 @@ import csv
 import io
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define
 
-from ._filters import kept_by
+from ._filters import NO_FILTERS, kept_by
 from ._objects import column_of, columns, default_fields, title
 from ._rows import Row, ordered
 from ._world import slot_bits
@@ -18,7 +18,6 @@ from ._world import slot_bits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ._exports import Export
     from ._world import World
 
 _ROWS_PER_BLOCK = 200
@@ -39,18 +38,24 @@ class Table:
     filters: Sequence[Mapping[str, object]] = ()
 
     @classmethod
-    def of(cls, world: World, export: Export) -> Self:
-        """Return what an export is made of."""
-        asked = cast("Mapping[str, Any]", export.parameters)
-        campaign = asked.get("campaign_id")
-        within = {"campaign_id": {"conditions": {"$is": campaign}}} if campaign is not None else {}
+    def of(
+        cls,
+        world: World,
+        rows: int,
+        kind: str,
+        parameters: Mapping[str, Any],
+        within: Mapping[str, object] = NO_FILTERS,
+    ) -> Self:
+        """Return what an export with these parameters is made of."""
+        campaign = parameters.get("campaign_id")
+        of_campaign = {"campaign_id": {"conditions": {"$is": campaign}}} if campaign is not None else {}
         return cls(
             world=world,
-            kind=export.exported_object,
-            fields=tuple(asked.get("fields") or default_fields(export.exported_object)),
-            rows=export.rows,
-            order=asked.get("order", ""),
-            filters=[asked.get("filters", {}), export.within, within],
+            kind=kind,
+            fields=tuple(parameters.get("fields") or default_fields(kind)),
+            rows=rows,
+            order=parameters.get("order", ""),
+            filters=[parameters.get("filters", {}), within, of_campaign],
         )
 
     @property
@@ -77,7 +82,7 @@ class Table:
             row = Row(self.world, self.kind, each)
             if all(keep(row) for keep in self._filters):
                 writer.writerow([row[name] for name in names])
-        return text.getvalue().encode()
+        return text.getvalue().encode(errors="replace")  # a property may be named half a character
 
     @cached_property
     def _filters(self) -> Sequence[Callable[[Row], bool]]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import define, field
 from attrs.validators import ge, in_, instance_of, le
+
+from ._data import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ._files import File
+    from ._world import World
 
 Outcome: TypeAlias = Literal["DONE", "ERROR"]
 """How an export ends."""
@@ -24,8 +26,6 @@ Seconds: TypeAlias = float | tuple[float, float]
 MOST_ROWS = 2**32
 """What the data can tell apart."""
 
-NO_FILTERS: Mapping[str, object] = MappingProxyType({})
-
 
 @define(kw_only=True)
 class Export:
@@ -33,7 +33,7 @@ class Export:
 
     id: str
     exported_object: str
-    parameters: Mapping[str, object]
+    parameters: Mapping[str, Any]
     within: Mapping[str, object]
     rows: int = field(validator=[instance_of(int), ge(0), le(MOST_ROWS)])
     outcome: Outcome = field(validator=in_(("DONE", "ERROR")))
@@ -52,6 +52,10 @@ class Export:
     def finish(self, outcome: Outcome, now: float) -> None:
         """End it, unless it has ended before; the outcome is the given one in any case."""
         self.outcome, self.ends_at = outcome, min(self.ends_at, now)
+
+    def table(self, world: World) -> Table:
+        """Return what its file is made of."""
+        return Table.of(world, self.rows, self.exported_object, self.parameters, self.within)
 
     def wire(self, now: float, file_url: str) -> dict[str, object]:
         """Return the export as the API shows it at a time."""

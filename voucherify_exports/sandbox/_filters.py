@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from math import nan
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from ._objects import column_of
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     Test = Callable[[Row], bool]
     Comparison = Callable[[str, list[str]], bool]
+
+NO_FILTERS: Mapping[str, object] = MappingProxyType({})
 
 
 def kept_by(kind: str, filters: Mapping[str, object]) -> Test | None:

@@ -11,7 +11,7 @@ from ._objects import FIELDS
 
 State = dict[str, Any]
 
-_REQUESTS = 30
+_EXPORTS, _REQUESTS = 100, 30  # are shown, the latest
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882 }
@@ -106,7 +106,7 @@ def _fault_form() -> str:
 
 
 def _exports(state: State) -> str:
-    rows = "".join(_export(export, state["now"]) for export in state["exports"])
+    rows = "".join(_export(export, state["now"]) for export in state["exports"][:_EXPORTS])
     table = _table(["Id", "Object", "#Rows", "Created", "Status", ""], rows, "No export yet.")
     return f"<h2>Exports ({len(state['exports'])})</h2>{table}"
 

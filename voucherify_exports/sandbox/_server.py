@@ -272,7 +272,7 @@ class Sandbox:
 
     async def _handle(self, http: web.BaseRequest, *, at_download_host: bool) -> web.StreamResponse:
         request = await received(http, self._clock(), at_download_host=at_download_host)
-        if request.path.startswith(ROOT) and not at_download_host:
+        if f"{request.path}/".startswith(f"{ROOT}/") and not at_download_host:
             return await send(http, self._control.answer(request, http.remote))
         fault = self._faults.take(request)
         answer = await self._decide(request, fault)
