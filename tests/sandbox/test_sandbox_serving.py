@@ -197,6 +197,15 @@ class TestDownloadHost:
             assert (status, headers["Allow"]) == (405, "GET")
             assert all(request.is_download for request in sandbox.requests[1:])
 
+    async def test_not_of_this_machine(self):
+        """An address that cannot be had is told when the sandbox starts, which leaves nothing behind."""
+        sandbox = Sandbox(download_host="203.0.113.1")
+        with pytest.raises(OSError, match=r"203\.0\.113\.1"):
+            await sandbox.__aenter__()
+        port = urlsplit(sandbox.url).port
+        async with Sandbox(port=port) as another:
+            assert urlsplit(another.url).port == port
+
     async def test_none(self, sandbox):
         """Unless told, files come from the API's host."""
         assert sandbox.download_url == sandbox.url

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     from ._rows import Row
 
 _FIRST_NAMES = ("Zoë", "José", "Łukasz", "Ana", "Søren", "Mary-Jane", "Đorđe", "Noor", "李", "William")
-_LAST_NAMES = (
-    *("Müller", "O'Brien", "Nowak", "Díaz", "Smith, Jr.", "Ångström", "王", 'van "Dutch" Dijk'),
-    "Silva",
-)
+_LAST_NAMES = ("Müller", "O'Brien", "Nowak", "Díaz", "Smith, Jr.", "Ångström", "王", 'van "Dutch" Dijk')
 _NAMES = [f"{first} {last}" for first in _FIRST_NAMES for last in _LAST_NAMES]
 _STREETS = ("ul. Główna", "Rue de l'Église", "High Street")
 _ADDRESSES = [f"{street} {house}, {flat}" for street in _STREETS for house in (1, 12, 170) for flat in (2, 9)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import define, evolve, field, frozen
 from attrs.validators import ge, gt, in_, le, optional
@@ -99,10 +100,8 @@ class Fault:
     def spoil(self, answer: Answer) -> Answer:
         """Return the answer with the fault's edits and headers applied."""
         if answer.status < 300 and isinstance(answer.content, dict):
-            content = json.loads(answer.encoded())
-            if isinstance(content.get("exports"), list):
-                self._spoil_list(content["exports"])
-            answer = evolve(answer, content=content if self.edit is None else self.edit(content))
+            for edit in self._edits:
+                answer = evolve(answer, content=edit(json.loads(answer.encoded())))
         changes: dict[str, str | None] = {"Content-Type": self.content_type} if self.content_type else {}
         changes |= self.headers or {}
         changed = {name.lower() for name in changes}
@@ -110,12 +109,14 @@ class Fault:
         headers |= {name: value for name, value in changes.items() if value is not None}
         return evolve(answer, headers=headers)
 
-    def _spoil_list(self, entries: list[object]) -> None:
-        if self.repeat_entry is not None:
-            place = self.repeat_entry
-            entries[place:place] = entries[place : place + 1]
-        if self.drop_entry is not None:
-            del entries[self.drop_entry : self.drop_entry + 1]
+    @property
+    def _edits(self) -> list[Edit]:
+        of_entries = [
+            partial(_change_entries, place=place, times=times)
+            for place, times in ((self.repeat_entry, 2), (self.drop_entry, 0))
+            if place is not None
+        ]
+        return [*of_entries, *([] if self.edit is None else [self.edit])]
 
 
 NO_FAULT = Fault(times=None)
@@ -151,3 +152,12 @@ class Faults:
 
 def _path_matches(path: str, pattern: str) -> bool:
     return path.startswith(pattern) if pattern.endswith("/") else fnmatchcase(path, pattern)
+
+
+def _change_entries(answer: dict[str, Any], *, place: int, times: int) -> dict[str, Any]:
+    """Have an entry of a list so many times; an answer that is no list stays as it is."""
+    if not isinstance(answer.get("exports"), list):
+        return answer
+    entries: list[object] = answer["exports"]
+    changed = entries[:place] + entries[place : place + 1] * times + entries[place + 1 :]
+    return {**answer, "exports": changed}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
@@ -113,17 +114,19 @@ class Sandbox:
         return self._api.app_token
 
     async def __aenter__(self) -> Self:
-        self._url = await self._listener.start(partial(self._handle, at_download_host=False))
-        self._api.download_url = self._url
-        if self._download_listener is not None:
-            downloads = partial(self._handle, at_download_host=True)
-            self._api.download_url = await self._download_listener.start(downloads)
+        async with AsyncExitStack() as listening:
+            self._url = await self._listener.start(partial(self._handle, at_download_host=False))
+            self._api.download_url = self._url
+            listening.push_async_callback(self._listener.stop)
+            if self._download_listener is not None:
+                downloads = partial(self._handle, at_download_host=True)
+                self._api.download_url = await self._download_listener.start(downloads)
+                listening.push_async_callback(self._download_listener.stop)
+            self._listening = listening.pop_all()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._listener.stop()
-        if self._download_listener is not None:
-            await self._download_listener.stop()
+        await self._listening.aclose()
 
     def add_export(
         self,
