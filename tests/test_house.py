@@ -33,6 +33,7 @@ FLOORS = [
     "_quota",
     "polling",
     "_wire",
+    "catalog",
     "events",
     "errors",
     "models",

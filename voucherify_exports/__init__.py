@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ._clock import Clock, SystemClock
 from ._version import __version__
 from .auth import AppKeys, Auth, BearerToken, OAuth
+from .catalog import ColumnType
 from .client import ExportsClient, WaitOutcome
 from .errors import (
     ApiError,
@@ -65,6 +66,7 @@ __all__ = [
     "BearerToken",
     "ClientClosedError",
     "Clock",
+    "ColumnType",
     "ConfigurationError",
     "ConflictError",
     "CreateUncertainError",

@@ -1,0 +1,370 @@
+import copy
+import pickle
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voucherify_exports import ColumnType, ExportedObject
+from voucherify_exports.catalog import CATALOG, OPERATORS, CatalogEntry, CatalogField, check_parameters
+
+ENTRIES = list(CATALOG.values())
+each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: str(entry.exported_object))
+
+
+def condition(operator: str = "$is", value: object = "x") -> dict[str, Any]:
+    return {"conditions": {operator: [value]}}
+
+
+def problem(exported_object: str, **parameters: Any) -> str:
+    """What a check says of these parameters."""
+    with pytest.raises(ValueError, match="strict=False sends anything") as caught:
+        check_parameters(exported_object, **parameters)
+    return str(caught.value)
+
+
+class TestCatalog:
+    def test_has_every_known_object(self) -> None:
+        """All ten objects have an entry, which knows whose it is."""
+        assert set(CATALOG) == set(ExportedObject)
+        assert len(CATALOG) == 10
+        assert all(entry.exported_object is name for name, entry in CATALOG.items())
+
+    def test_takes_members_and_strings(self) -> None:
+        """An entry is found by the enum's member as well as by its value."""
+        assert CATALOG[ExportedObject.VOUCHER] is CATALOG["voucher"]
+
+    def test_cannot_be_changed(self) -> None:
+        """What one part of a program does with the catalog, no other sees."""
+        with pytest.raises(TypeError):
+            CATALOG["voucher"] = CATALOG["order"]  # type: ignore[index]  # that is what is tested
+        with pytest.raises(AttributeError):
+            CATALOG["voucher"].fields = ()  # type: ignore[misc]  # that is what is tested
+        assert len({hash(entry) for entry in ENTRIES}) == 10
+
+    def test_knows_25_operators(self) -> None:
+        """Each operator is written as the API writes it, and is there once."""
+        assert len(set(OPERATORS)) == len(OPERATORS) == 25
+        assert all(operator.startswith("$") for operator in OPERATORS)
+
+    def test_a_campaign_goes_with_vouchers(self) -> None:
+        """The only extra parameter of the API is the campaign of vouchers."""
+        assert {
+            name: entry.extra_parameters for name, entry in CATALOG.items() if entry.extra_parameters
+        } == {"voucher": ("campaign_id",)}
+
+
+@each_entry
+class TestEveryEntry:
+    def test_names_are_there_once(self, entry: CatalogEntry) -> None:
+        """No field, default field, order or filter is listed twice."""
+        for names in (
+            [field.name for field in entry.fields],
+            entry.default_fields,
+            entry.orders,
+            [known.name for known in entry.filters],
+        ):
+            assert len(set(names)) == len(names)
+
+    def test_default_fields_are_fields(self, entry: CatalogEntry) -> None:
+        """Each field that comes by default has a type, whether it can be asked for or not."""
+        for name in entry.default_fields:
+            field = entry.find_field(name)
+            assert field is not None
+            assert field in entry.fields
+
+    def test_default_fields_are_documented_but_for_logs(self, entry: CatalogEntry) -> None:
+        """Voucherify tells the default fields of all objects but API logs."""
+        assert bool(entry.default_fields) == (entry.exported_object != "api_log")
+
+    def test_every_order_goes_both_ways(self, entry: CatalogEntry) -> None:
+        """Each order is a name with and without the dash for a descending one."""
+        ascending = {order for order in entry.orders if not order.startswith("-")}
+
+        assert set(entry.orders) == ascending | {f"-{name}" for name in ascending}
+        assert ascending
+
+    def test_filters_have_known_operators(self, entry: CatalogEntry) -> None:
+        """No filter takes an operator that the API's schema does not have."""
+        for known in entry.filters:
+            assert known.operators
+            assert set(known.operators) <= set(OPERATORS)
+
+    def test_prefixes_end_with_a_dot(self, entry: CatalogEntry) -> None:
+        """A prefix opens the names behind the dot; metadata can be chosen where there is some."""
+        assert all(prefix.endswith(".") for prefix in entry.field_prefixes + entry.filter_prefixes)
+        assert ("metadata." in entry.field_prefixes) == (entry.find_field("metadata") is not None)
+        assert ("metadata." in entry.filter_prefixes) == ("metadata." in entry.field_prefixes)
+
+    def test_types_go_with_names(self, entry: CatalogEntry) -> None:
+        """A field that is named like a moment, a question, an identifier or a number has that type."""
+        for field in entry.fields:
+            if field.name.endswith("ed_at"):
+                assert field.type is ColumnType.TIMESTAMP
+            elif field.name.startswith("is_"):
+                assert field.type is ColumnType.BOOLEAN
+            elif field.name == "id" or field.name.endswith(("_id", "code")):
+                assert field.type is ColumnType.TEXT
+            elif field.name.endswith("_count") or field.name.startswith("redemptions_total"):
+                assert field.type is ColumnType.INTEGER
+
+    def test_passes_its_own_check(self, entry: CatalogEntry) -> None:
+        """All that an entry lists can be asked for together."""
+        filters = {known.name: condition(operator) for known in entry.filters for operator in known.operators}
+        fields = [field.name for field in entry.fields if field.selectable]
+
+        for order in entry.orders:
+            check_parameters(entry.exported_object, fields=fields, order=order, filters=filters)
+
+    def test_survives_pickle_and_copy(self, entry: CatalogEntry) -> None:
+        """An entry travels between processes."""
+        assert pickle.loads(pickle.dumps(entry)) == entry
+        assert copy.deepcopy(entry) == entry
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("exported_object", "name", "kind"),
+        [
+            ("voucher", "value", "decimal"),
+            ("voucher", "active", "boolean"),
+            ("voucher", "validity_day_of_week", "text"),
+            ("voucher", "expiration_date", "timestamp"),
+            ("redemption", "date", "timestamp"),
+            ("customer", "birthdate", "date"),
+            ("customer", "orders_last_order_date", "timestamp"),
+            ("order", "amount", "integer"),
+            ("points_expiration", "expires_at", "date"),
+            ("points_expiration", "points", "integer"),
+            ("voucher_transactions", "amount", "decimal"),
+            ("voucher_transactions", "details", "json"),
+        ],
+    )
+    def test_have_the_types_of_the_reference(self, exported_object: str, name: str, kind: str) -> None:
+        """The reference's example of a cell can be read as the field's type."""
+        field = CATALOG[exported_object].find_field(name)
+
+        assert field is not None
+        assert field.type == kind
+
+    def test_title_of_the_published_file(self) -> None:
+        """The reference's example of a file has these titles over these fields."""
+        published = map(CATALOG["voucher"].find_field, ["id", "code", "voucher_type", "value"])
+
+        assert [field and field.title for field in published] == ["ID", "Code", "Voucher Type", "Value"]
+
+    def test_titles_are_no_guesses(self) -> None:
+        """Titles differ from names, and where none was ever seen there is none."""
+        voucher = CATALOG["voucher"]
+
+        assert voucher.find_field("loyalty_balance") == CatalogField(
+            name="loyalty_balance", type=ColumnType.INTEGER, title="Loyalty Card Balance"
+        )
+        assert all(field.title is None for field in CATALOG["api_log"].fields)
+        titles = [field.title for field in voucher.fields if field.title]
+        assert len(set(titles)) == len(titles)
+
+    def test_one_property_of_the_metadata_is_text(self) -> None:
+        """A name behind an open prefix has a type as well."""
+        assert CATALOG["order"].find_field("metadata.store.city") == CatalogField(
+            name="metadata.store.city", type=ColumnType.TEXT
+        )
+
+    def test_contradictions_of_the_reference_are_told(self) -> None:
+        """Two default fields are in no list of fields: they have a type and cannot be asked for."""
+        assert [
+            (entry.exported_object, field.name)
+            for entry in ENTRIES
+            for field in entry.fields
+            if not field.selectable
+        ] == [("publication", "code"), ("voucher_transactions", "status")]
+
+
+class TestCheckParameters:
+    @pytest.mark.parametrize(
+        ("exported_object", "parameters"),
+        [
+            ("voucher", {}),
+            ("customer", {"order": "", "fields": ["name", "id", "email", "source_id", "created_at"]}),
+            ("customer", {"filters": {"junction": "and"}}),
+            ("order", {"order": "-created_at", "fields": ["id", "source_id", "status"]}),
+            ("voucher", {"order": "-created_at", "fields": ["id", "code", "voucher_type", "value"]}),
+            ("voucher", {"campaign_id": "camp_0dJG7cCAjquzcxWmZ634bA0C"}),
+            ("voucher", {"filters": {"code": {"conditions": {"$is_unknown": True}}}}),
+            ("points_expiration", {"filters": {"voucher_id": condition("$in"), "junction": "and"}}),
+            ("voucher_transactions", {"filters": {"junction": "AND", "campaign_id": condition("$in")}}),
+            ("redemption", {"filters": {"created_at": condition("$after", "2024-10-01T00:00:00.000Z")}}),
+            ("voucher", {"fields": ["metadata", "metadata.season", "metadata.with space"]}),
+            ("voucher", {"filters": {"redemption.quantity": condition(), "metadata.a.b": condition()}}),
+            ("customer", {"filters": {"summary.orders.total_amount": condition("$more_than", 4)}}),
+            ("sku", {"filters": {"attributes.color": condition()}, "order": "-sku"}),
+            ("api_log", {"fields": ["request_id", "url"], "filters": {"status": condition("$is_not")}}),
+            ("voucher", {"fields": None, "order": None, "filters": None, "campaign_id": None}),
+        ],
+    )
+    def test_passes_what_the_reference_shows(self, exported_object: str, parameters: dict[str, Any]) -> None:
+        """What Voucherify publishes as parameters of an export is let through."""
+        check_parameters(exported_object, **parameters)
+        check_parameters(ExportedObject(exported_object), **parameters)
+
+    @pytest.mark.parametrize(
+        ("exported_object", "parameters", "told"),
+        [
+            ("voucher", {"fields": ["vaule"]}, "'vaule' is no field (nearest: value)"),
+            ("voucher", {"fields": ["metadata."]}, "'metadata.' is no field (nearest: metadata.*, metadata)"),
+            ("voucher", {"order": "creatd_at"}, "'creatd_at' is no order (nearest: created_at, -created_at"),
+            ("voucher", {"filters": {"coed": condition()}}, "'coed' is no filter (nearest: code)"),
+            (
+                "customer",
+                {"filters": {"metdata.city": condition()}},
+                "'metdata.city' is no filter (nearest: metadata.*)",
+            ),
+            (
+                "customer",
+                {"filters": {"name": condition("contains")}},
+                "'contains' is no operator of filter 'name' (nearest: $contains",
+            ),
+            (
+                "redemption",
+                {"filters": {"created_at": condition("$is")}},
+                "'$is' is no operator of filter 'created_at' (known: $after, $before)",
+            ),
+            ("voucher", {"filters": {"junction": "xor"}}, "'xor' is no junction (nearest: or)"),
+            ("voucher", {"filters": {"junction": ["or"]}}, "is no junction (known: and, or, AND, OR)"),
+            ("vuocher", {}, "'vuocher' is no exported object (nearest: voucher)"),
+        ],
+    )
+    def test_names_the_nearest(self, exported_object: str, parameters: dict[str, Any], told: str) -> None:
+        """A slip is told with what was probably meant."""
+        assert told in problem(exported_object, **parameters)
+
+    @pytest.mark.parametrize(
+        ("exported_object", "parameters", "told"),
+        [
+            (
+                "points_expiration",
+                {"fields": ["xyz"]},
+                "known: id, campaign_id, voucher_id, points, status, expires_at)",
+            ),
+            ("points_expiration", {"fields": ["metadata.city"]}, "'metadata.city' is no field (known: id"),
+            ("points_expiration", {"order": "xyz"}, "known: expires_at, -expires_at)"),
+            ("api_log", {"filters": {"xyz": condition()}}, "known: created_at, status, channel, app_id, c"),
+            ("product", {"filters": {"xyz": condition()}}, "known: metadata.*, attributes.*)"),
+            ("wallet", {}, "known: voucher, redemption, publication, customer, order, points_expiration"),
+        ],
+    )
+    def test_names_all_when_none_is_near(
+        self, exported_object: str, parameters: dict[str, Any], told: str
+    ) -> None:
+        """What resembles nothing is told with all that there is, the open names as a pattern."""
+        assert told in problem(exported_object, **parameters)
+
+    def test_tells_everything_at_once(self) -> None:
+        """One look at the message is enough to correct all."""
+        text = problem(
+            "order",
+            fields=["id", "satus", "amuont"],
+            order="-ammount",
+            filters={"junction": "nor", "stats": condition(), "source_id": condition("$iss")},
+            campaign_id="camp_1",
+        )
+
+        for name in ("satus", "amuont", "-ammount", "nor", "stats", "$iss", "campaign_id"):
+            assert name in text
+        assert "'id'" not in text
+        assert text.startswith("order export: ")
+
+    def test_a_default_field_that_cannot_be_asked_for(self) -> None:
+        """Where the reference contradicts itself, the message says how."""
+        assert "'code' is among the default fields, but not among" in problem("publication", fields=["code"])
+
+    @pytest.mark.parametrize("exported_object", sorted(set(CATALOG) - {"voucher"}))
+    def test_a_campaign_for_other_objects(self, exported_object: str) -> None:
+        """A campaign would be ignored or refused by the API where it is not taken."""
+        assert "goes with voucher exports only" in problem(exported_object, campaign_id="camp_1")
+
+    def test_an_object_of_tomorrow(self) -> None:
+        """A member that the open enum has learnt from an answer is no entry of the catalog."""
+        assert "'gift' is no exported object" in problem(ExportedObject("gift"))
+
+    @pytest.mark.parametrize("value", ["SUMMER", None, ["SUMMER"], {}, {"$is": ["x"]}, {"conditions": ["x"]}])
+    def test_a_filter_of_another_form(self, value: object) -> None:
+        """A filter whose conditions the API would not find is told with the right form."""
+        told = problem("voucher", filters={"code": value})
+
+        assert "the filter 'code' is not of the form {'conditions': {'$is': […]}}" in told
+
+    def test_values_stay_out_of_the_message(self) -> None:
+        """What is filtered for may be personal data."""
+        filters = {"emial": condition("$is", "ann@example.com"), "email": condition("is", "ann@example.com")}
+
+        assert "ann@example.com" not in problem("customer", filters=filters)
+
+    def test_fields_as_one_string(self) -> None:
+        """A string would be taken for a list of its letters."""
+        with pytest.raises(TypeError, match=r"write \['code'\]"):
+            check_parameters("voucher", fields="code")
+
+    @pytest.mark.parametrize(
+        "parameters", [{"fields": [1]}, {"fields": [None]}, {"order": 1}, {"filters": {1: condition()}}]
+    )
+    def test_names_that_are_no_strings(self, parameters: dict[str, Any]) -> None:
+        """What cannot be a name is told like any other that is not known."""
+        assert re.search(r"'(1|None)' is no (field|order|filter) \(known: ", problem("voucher", **parameters))
+
+
+class TestMadeUpNames:
+    @given(entry=st.sampled_from(ENTRIES), name=st.text(max_size=40))
+    def test_only_known_names_pass(self, entry: CatalogEntry, name: str) -> None:
+        """A field passes when the entry lists it, or when a prefix is open, and never otherwise."""
+        known = {field.name for field in entry.fields if field.selectable}
+        begins = name.startswith("metadata.") and name != "metadata." and "metadata" in known
+
+        assert passes(entry, fields=[name]) == (name in known or begins)
+        assert passes(entry, order=name) == (name == "" or name in entry.orders)
+
+    @given(entry=st.sampled_from(ENTRIES), rest=st.text(max_size=40))
+    def test_open_prefixes(self, entry: CatalogEntry, rest: str) -> None:
+        """Whatever follows an open prefix passes with every operator, if something follows."""
+        for prefix in entry.filter_prefixes:
+            filters = {prefix + rest: {"conditions": {operator: [1] for operator in OPERATORS}}}
+            assert passes(entry, filters=filters) == bool(rest)
+        for prefix in entry.field_prefixes:
+            assert passes(entry, fields=[prefix + rest]) == bool(rest)
+
+    @given(data=st.data(), entry=st.sampled_from(ENTRIES))
+    def test_a_missing_letter_is_recognised(self, data: st.DataObject, entry: CatalogEntry) -> None:
+        """Whichever letter of a name is left out, the name that was meant is told."""
+        meant = data.draw(st.sampled_from([field.name for field in entry.fields if field.selectable]))
+        index = data.draw(st.integers(0, len(meant) - 1))
+        slip = meant[:index] + meant[index + 1 :]
+        if len(meant) > 3 and entry.find_field(slip) is None:
+            text = problem(entry.exported_object, fields=[slip])
+            assert meant in text.partition("nearest: ")[2]
+
+
+def passes(entry: CatalogEntry, **parameters: Any) -> bool:
+    try:
+        check_parameters(entry.exported_object, **parameters)
+    except ValueError:
+        return False
+    return True
+
+
+def test_mappings_of_any_kind_are_read() -> None:
+    """Filters need not be a dict."""
+
+    class Frozen(Mapping[str, object]):
+        def __getitem__(self, name: str) -> object:
+            return {"created_at": condition("$after"), "xyz": condition()}[name]
+
+        def __iter__(self) -> Any:
+            return iter(["created_at", "xyz"])
+
+        def __len__(self) -> int:
+            return 2
+
+    assert "'xyz' is no filter" in problem("voucher", filters=Frozen())
