@@ -34,6 +34,7 @@ FLOORS = [
     "polling",
     "_wire",
     "catalog",
+    "filters",
     "events",
     "errors",
     "models",
