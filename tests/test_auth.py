@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from voucherify_exports import AppKeys, BearerToken, ConfigurationError
+from voucherify_exports import AppKeys, BearerToken, ConfigurationError, OAuth
 
 APP_ID, APP_TOKEN = "c70a6f00-cf91-4756-9df5-47628850002b", "3266b9f8-e246-4f79-bdf0-833929b1380c"
 
@@ -51,3 +51,25 @@ class TestBearerToken:
         """Nothing is no credential."""
         with pytest.raises(ConfigurationError, match="token is empty"):
             BearerToken("")
+
+
+class TestOAuth:
+    def test_asks_with_the_keys(self) -> None:
+        """What asks for a token is the two headers of the keys; the scope covers exports alone."""
+        auth = OAuth(APP_ID, APP_TOKEN)
+
+        assert auth.headers() == AppKeys(APP_ID, APP_TOKEN).headers()
+        assert (auth.scope, auth.revoke_on_close) == ("exports", False)
+
+    def test_hides_them(self) -> None:
+        """Neither the repr nor redacted text shows the token, or the whole id."""
+        auth = OAuth(APP_ID, APP_TOKEN, "api")
+
+        assert repr(auth) == "OAuth(app_id=c70a6f…, scope='api', revoke_on_close=False)"
+        assert auth.redactor()(f"{APP_ID} {APP_TOKEN}") == "c70a6f… …"
+
+    @pytest.mark.parametrize("name", ["app_id", "app_token"])
+    def test_refuses_what_no_header_can_hold(self, name: str) -> None:
+        """The keys are checked as everywhere."""
+        with pytest.raises(ConfigurationError, match=f"^{name} "):
+            OAuth(**{"app_id": APP_ID, "app_token": APP_TOKEN, name: "two words"})

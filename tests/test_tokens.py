@@ -1,13 +1,20 @@
 import asyncio
+import json
+import math
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from virtual import VirtualClock, virtually
 
-from voucherify_exports import OAuth, ServerError, TransportError
+from voucherify_exports import InvalidResponseError, OAuth, ServerError, TransportError
+from voucherify_exports._calls import may_have_arrived
+from voucherify_exports._redact import Redactor
 from voucherify_exports._tokens import Tokens
-from voucherify_exports._wire import AccessToken
+from voucherify_exports._wire import AccessToken, Answer, token_from
 
 AUTH = OAuth("c70a6f00-cf91", "3266b9f8-e246", revoke_on_close=True)
 
@@ -20,7 +27,7 @@ class Server:
         self.forms: list[dict[str, Any]] = []
         self.faults: list[Exception] = []
 
-    async def fetch(self, form: bytes) -> AccessToken:
+    async def fetch(self, form: bytes, attempt: int) -> AccessToken:
         self.forms.append(parse_qs(form.decode()))
         await asyncio.sleep(1)
         if self.faults:
@@ -114,6 +121,7 @@ class TestTokens:
         assert [str(fault) for fault in faults] == ["503"] * 3
         assert len(set(map(id, faults))) == 3
         assert len(server.forms) == 1
+        assert not any(map(may_have_arrived, faults))  # what needed the token was not sent
         assert await tokens.headers() == {"Authorization": "Bearer token-2"}
 
     @virtually
@@ -140,3 +148,51 @@ class TestTokens:
             await tokens.headers()
 
         assert [wanted.take(), wanted.take(), unwanted.take(), tokens.take()] == ["token-1", None, None, None]
+
+
+NOW = 1_767_225_600.0
+values = st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats() | st.text()
+
+
+def answer(wire: Any) -> Answer:
+    body = wire if isinstance(wire, bytes) else json.dumps(wire).encode()
+    return Answer("POST /v1/oauth/token", 200, {}, body, NOW)
+
+
+class TestTokenFrom:
+    @pytest.mark.parametrize(
+        ("said", "lifetime"),
+        [
+            ({"expires_in": 900, "expires_at": NOW + 5}, 900),
+            ({"expires_in": 0.5}, 0.5),
+            ({"expires_in": 0}, 0),
+            ({"expires_in": -5}, 0),
+            ({"expires_at": NOW + 600}, 600),
+            ({"expires_at": NOW - 600}, 0),
+            ({"expires_in": None, "expires_at": NOW + 600}, 600),
+            ({"expires_in": "900"}, math.inf),
+            ({}, math.inf),
+        ],
+        ids=str,
+    )
+    def test_how_long_it_lasts(self, said: dict[str, Any], lifetime: float) -> None:
+        """The span comes first, then the epoch by the server's clock; where neither is said, for ever."""
+        assert token_from(answer({"access_token": "abc", **said}), Redactor()) == AccessToken("abc", lifetime)
+
+    def test_its_repr_does_not_show_it(self) -> None:
+        """A traceback with local variables shows how long it lasts, no more."""
+        assert repr(token_from(answer({"access_token": "abc"}), Redactor())) == "AccessToken(lifetime=inf)"
+
+    @given(
+        st.binary().map(bytes)
+        | st.lists(values, max_size=2)
+        | st.fixed_dictionaries({}, optional=dict.fromkeys(("access_token", "expires_in"), values))
+    )
+    def test_anything_is_a_token_or_an_invalid_response(self, wire: Any) -> None:
+        """Whatever comes, a token can stand in a header and lasts no negative time."""
+        with suppress(InvalidResponseError):
+            token = token_from(answer(wire), Redactor())
+            assert token.token == wire["access_token"]
+            assert token.token.isascii()
+            assert token.token.isprintable()
+            assert token.lifetime >= 0

@@ -1,10 +1,16 @@
 """What is asked of the API, and what its failure means for asking again."""
 
 import aiohttp
-from attrs import frozen
+from attrs import field, frozen
 
 from ._redact import Redactor
-from .errors import ApiError, CreateUncertainError, RateLimitedError, TransportError
+from .errors import (
+    ApiError,
+    CreateUncertainError,
+    RateLimitedError,
+    TransportError,
+    VoucherifyExportsError,
+)
 
 LOOK_FOR_IT = "the export may exist nevertheless: look for it in list_exports() before creating it again"
 
@@ -18,7 +24,7 @@ class Call:
     method: str
     path: str
     query: str = ""
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     content_type: str | None = None
     creates: bool = False
 
@@ -35,8 +41,15 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, ApiError) and error.status in _TRANSIENT
 
 
+def mark_unsent(error: VoucherifyExportsError) -> None:
+    """Mark what ended a call before its request was sent: nobody gave it credentials."""
+    vars(error)["unsent"] = True
+
+
 def may_have_arrived(error: BaseException) -> bool:
     """Whether the request may have had its effect although it ended in this error."""
+    if "unsent" in vars(error):
+        return False
     if isinstance(error, TransportError):
         return not isinstance(error.__cause__, aiohttp.ClientConnectorError)
     return not isinstance(error, RateLimitedError)

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from urllib.parse import urlencode
 
-from attrs import frozen
+from attrs import field, frozen
 
+from ._calls import mark_unsent
 from ._clock import Clock
 from ._wire import AccessToken
 from .auth import OAuth
@@ -17,14 +18,19 @@ _MARGIN = 60.0  # seconds before it expires that a token is renewed, or a tenth 
 
 @frozen
 class _Held:
-    token: str
+    token: str = field(repr=False)
     renew_at: float
 
 
 class Tokens:
-    """Hands out the header for a request; `fetch` posts a form to the API and returns its token."""
+    """Hands out the header for a request; `fetch` posts a form to the API and returns its token.
 
-    def __init__(self, auth: OAuth, fetch: Callable[[bytes], Awaitable[AccessToken]], clock: Clock) -> None:
+    `attempt` is which one of the request this is that needs the token.
+    """
+
+    def __init__(
+        self, auth: OAuth, fetch: Callable[[bytes, int], Awaitable[AccessToken]], clock: Clock
+    ) -> None:
         self._form = urlencode({"grant_type": "client_credentials", "scope": auth.scope}).encode()
         self._revokes = auth.revoke_on_close
         self._fetch = fetch
@@ -38,11 +44,11 @@ class Tokens:
         latest, self._latest = self._latest, None
         return latest.token if self._revokes and isinstance(latest, _Held) else None
 
-    async def headers(self) -> Mapping[str, str]:
+    async def headers(self, attempt: int = 1) -> Mapping[str, str]:
         """The header with a token that is good for now."""
         held = self._latest
         if not isinstance(held, _Held) or self._clock.monotonic() >= held.renew_at:
-            held = await self._renew()
+            held = await self._renew(attempt)
         return _header(held.token)
 
     def reject(self, headers: Mapping[str, str]) -> None:
@@ -50,22 +56,23 @@ class Tokens:
         if isinstance(self._latest, _Held) and headers == _header(self._latest.token):
             self._latest = None
 
-    async def _renew(self) -> _Held:
+    async def _renew(self, attempt: int) -> _Held:
         """Fetch a token, or take the outcome of the fetch that somebody else began meanwhile."""
         fetches = self._fetches
         async with self._lock:
             latest = self._latest
             if fetches == self._fetches or latest is None:
-                return await self._fetch_token()
+                return await self._fetch_token(attempt)
         if isinstance(latest, _Held):
             return latest
         raise copy(latest)  # each caller's traceback is its own
 
-    async def _fetch_token(self) -> _Held:
+    async def _fetch_token(self, attempt: int) -> _Held:
         asked = self._clock.monotonic()
         try:
-            token = await self._fetch(self._form)
+            token = await self._fetch(self._form, attempt)
         except VoucherifyExportsError as error:
+            mark_unsent(error)
             self._latest = copy(error)
             self._fetches += 1
             raise

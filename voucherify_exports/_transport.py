@@ -166,7 +166,7 @@ class Transport:
         token = self._tokens.take() if self._tokens else None
         if token is None or self._session is None or self._session.closed:
             return
-        call = Call("POST", "/v1/oauth/token/revoke", "", urlencode({"token": token}).encode(), _FORM)
+        call = Call("POST", "/v1/oauth/token/revoke", "", urlencode({"access_token": token}).encode(), _FORM)
         with suppress(aiohttp.ClientError, OSError, InvalidResponseError):
             await self._ask(self._session, self._auth.headers(), call)
 
@@ -222,23 +222,23 @@ class Transport:
     def _spent(self, request: str) -> RateLimitedError:
         return spent_error(request, self._delay(), self._clock.wall())
 
-    async def credentials(self) -> Mapping[str, str]:
+    async def credentials(self, attempt: int = 1) -> Mapping[str, str]:
         """The headers that authenticate a request; with OAuth, a token is fetched when none lasts."""
-        return self._auth.headers() if self._tokens is None else await self._tokens.headers()
+        return self._auth.headers() if self._tokens is None else await self._tokens.headers(attempt)
 
     async def _send(self, call: Call, attempt: int) -> Answer:
-        credentials = await self.credentials()
+        credentials = await self.credentials(attempt)
         try:
             return await self._send_as(credentials, call, attempt)
         except AuthenticationError:
             if self._tokens is None:
                 raise
             self._tokens.reject(credentials)
-        return await self._send_as(await self.credentials(), call, attempt)
+        return await self._send_as(await self.credentials(attempt), call, attempt)
 
-    async def _fetch_token(self, form: bytes) -> AccessToken:
+    async def _fetch_token(self, form: bytes, attempt: int) -> AccessToken:
         call = Call("POST", "/v1/oauth/token", "", form, _FORM)
-        token = token_from(await self._send_as(self._auth.headers(), call, 1), self.redact)
+        token = token_from(await self._send_as(self._auth.headers(), call, attempt), self.redact)
         self.redact = self.redact.hiding(token.token)
         return token
 
