@@ -1,7 +1,10 @@
 """Typical uses, never run: mypy and pyright check that they need no cast and no ignore."""
 
 import asyncio
-from datetime import datetime
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import assert_type
 
 import aiohttp
@@ -9,12 +12,22 @@ from tenacity import wait_fixed, wait_random
 from yarl import URL
 
 from voucherify_exports import (
+    AppKeys,
+    Auth,
     BearerToken,
+    ColumnType,
+    Condition,
+    CreateUncertainError,
     Event,
     Export,
+    ExportedObject,
     ExportFailedError,
+    ExportNotFoundError,
+    ExportPage,
     ExportsClient,
     ExportStatus,
+    Filters,
+    OAuth,
     PollPolicy,
     RateLimitedError,
     RetryPolicy,
@@ -22,7 +35,18 @@ from voucherify_exports import (
     StatusChanged,
     VoucherifyExportsError,
     WaitTimeoutError,
+    after,
+    any_of,
+    before,
+    contains,
+    count_more,
+    has_value,
+    in_,
+    is_,
+    more_than,
+    where,
 )
+from voucherify_exports.catalog import CATALOG, CatalogEntry, CatalogField, check_parameters
 
 
 def show(event: Event) -> None:
@@ -80,3 +104,63 @@ async def offline() -> None:
         export_id = sandbox.add_export("voucher", rows=10, outcome="ERROR")
         async with ExportsClient(sandbox.app_id, sandbox.app_token, base_url=sandbox.url) as client:
             assert_type(await client.get_export(export_id), Export)
+
+
+async def listing(client: ExportsClient) -> list[str]:
+    page = await client.list_page(2, order="created_at", page_size=50)
+    assert_type(page, ExportPage)
+    assert_type(page.exports, tuple[Export, ...])
+    assert_type(page.total, int)
+    exports = client.list_exports(page_size=20)
+    assert_type(exports, AsyncGenerator[Export])
+    async with aclosing(exports):
+        async for export in exports:
+            if export.exported_object == ExportedObject.ORDER or export.status == "DONE":
+                break
+    return [export.id async for export in client.list_exports() if export.is_failed]
+
+
+async def deleting(client: ExportsClient, export: Export) -> bool:
+    try:
+        await client.delete_export(export.id)
+    except ExportNotFoundError as error:
+        assert_type(error.resource_id, str | None)
+        return False
+    return True
+
+
+def uncertain(error: VoucherifyExportsError) -> str | None:
+    match error:
+        case CreateUncertainError(attempts=attempts):
+            return f"look for it: {attempts}"
+        case _:
+            return None
+
+
+def credentials(app_id: str, app_token: str, token: str | None) -> ExportsClient:
+    ways: list[Auth] = [
+        AppKeys(app_id, app_token),
+        OAuth(app_id, app_token),
+        OAuth(app_id, app_token, "exports vouchers", revoke_on_close=True),
+    ]
+    auth = ways[-1] if token is None else BearerToken(token)
+    return ExportsClient.from_env(auth=auth)
+
+
+def filtering(codes: set[str], since: datetime) -> list[Filters]:
+    january = after(date(2026, 1, 1)) & before(datetime(2026, 2, 1, tzinfo=UTC))
+    assert_type(january, Condition)
+    summer = where({"metadata.city": is_("Kraków")}, created_at=january, code=contains("SUMMER"))
+    assert_type(summer, Filters)
+    either = any_of(code=in_(codes), holder_id=has_value(), value=more_than(9.99), categories=count_more(2))
+    later = where(created_at=after(since))
+    return [summer, either, later]
+
+
+def columns(name: str) -> dict[str, type]:
+    types = {ColumnType.INTEGER: int, ColumnType.DECIMAL: Decimal, ColumnType.TIMESTAMP: datetime}
+    entry = CATALOG[name]
+    assert_type(entry, CatalogEntry)
+    assert_type(CATALOG[ExportedObject.VOUCHER].find_field("code"), CatalogField | None)
+    check_parameters(name, fields=["code", "metadata.city"], order="-created_at")
+    return {field.name: types.get(field.type, str) for field in entry.fields}
