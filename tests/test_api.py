@@ -299,7 +299,7 @@ class TestDelete:
         export_id = sandbox.add_export("customer")
         sandbox.fail(method="DELETE", delay=math.inf)
 
-        await connect(request_timeout=0.05).delete_export(export_id)
+        await connect(request_timeout=0.3).delete_export(export_id)
 
         assert [request.status for request in sandbox.requests] == [None, 404]
 
@@ -370,7 +370,7 @@ class TestCreate:
             ({"reset": "before"}, "the connection failed: "),
             ({"reset": "headers"}, "the connection failed: "),
             ({"reset": "body"}, "the connection failed: "),
-            ({"delay": math.inf}, "no answer within 0.05 s"),
+            ({"delay": math.inf}, "no answer within 0.3 s"),
         ],
         ids=str,
     )
@@ -379,14 +379,14 @@ class TestCreate:
     ) -> None:
         """Exactly one POST arrived, the export exists, and the error says how to look for it."""
         sandbox.fail(method="POST", **fault)
-        client = connect(request_timeout=0.05)
+        client = connect(request_timeout=0.3 if "delay" in fault else 30)
 
         with pytest.raises(CreateUncertainError, match=f"POST /v1/exports: {reason}.*; {ADVICE}$") as caught:
             await create(client)
 
         assert caught.value.attempts == 1
         assert posts(sandbox) == 1
-        assert len([export async for export in client.list_exports()]) == 1
+        assert len([export async for export in connect().list_exports()]) == 1
 
     async def test_a_server_that_hangs_up(self, connect: Connect) -> None:
         """A connection that ends in order, after the request was read, leaves the same doubt."""
@@ -471,6 +471,17 @@ class TestCreate:
 
         assert type(caught.value) is TransportError
         assert caught.value.attempts == 5
+
+    async def test_a_fault_that_will_not_pass(self, connect: Connect, sandbox: Sandbox) -> None:
+        """What did not arrive, and will not a little later either, is not tried again."""
+        with pytest.raises(TransportError, match="TLS failed") as caught:
+            await create(connect(base_url=sandbox.url.replace("http:", "https:")))
+        assert (type(caught.value), caught.value.attempts) == (TransportError, 1)
+
+        sandbox.fail(method="POST", status=429, headers={"Retry-After": "300"})
+        with pytest.raises(RateLimitedError, match="POST /v1/exports: 429"):
+            await create(connect())
+        assert posts(sandbox) == 1
 
     async def test_who_listens_after_all(self, api: Canned) -> None:
         """After refused connections the export is created, once; a later loss is a doubt."""

@@ -515,6 +515,7 @@ class TestClosing:
             {"redirect": "http://127.0.0.2:1"},
             {"reset": "before"},
             {"reset": "headers"},
+            {"status": 200, "body": "x" * 1000, "truncate": True},
             {"delay": math.inf},
             {"status": 200, "body": "x" * (16 * 1024 * 1024 + 1)},
         ],
@@ -524,7 +525,7 @@ class TestClosing:
         self, fault: dict[str, Any], connect: Connect, sandbox: Sandbox, revoking: OAuth
     ) -> None:
         """The client is closed all the same, its session too; there is no second try."""
-        client = connect(auth=revoking, request_timeout=0.1)
+        client = connect(auth=revoking, request_timeout=0.3 if "delay" in fault else 30)
         await client.get_export("exp_1")
         sandbox.fail(path=REVOKE, **fault)
 
