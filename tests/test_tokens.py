@@ -151,7 +151,7 @@ class TestTokens:
 
 
 NOW = 1_767_225_600.0
-values = st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats() | st.text()
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 
 
 def answer(wire: Any) -> Answer:
@@ -171,6 +171,10 @@ class TestTokenFrom:
             ({"expires_at": NOW - 600}, 0),
             ({"expires_in": None, "expires_at": NOW + 600}, 600),
             ({"expires_in": "900"}, math.inf),
+            ({"expires_in": 10**400}, 1e12),
+            ({"expires_in": -(10**400)}, 0),
+            ({"expires_at": 10**400}, 1e12 - NOW),
+            ({"expires_at": -(10**400)}, 0),
             ({}, math.inf),
         ],
         ids=str,

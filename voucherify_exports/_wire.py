@@ -23,6 +23,7 @@ MAX_BODY = 16 * 1024 * 1024
 """The most bytes that a JSON answer may have; a page of 100 exports has about 60 kB."""
 
 _EXCERPT = 200
+_LONGEST = 1e12  # seconds
 _ID_LENGTH = 256
 _FORBIDDEN = re.compile(r"[/?#\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, half characters
 
@@ -123,8 +124,13 @@ def _lifetime(wire: Mapping[str, Any], answer: Answer) -> float:
     """Seconds; the span is preferred to the epoch, which needs clocks that agree."""
     lasts, ends = wire.get("expires_in"), wire.get("expires_at")
     if isinstance(lasts, int | float):
-        return max(0.0, lasts)
-    return max(0.0, ends - _server_time(answer)) if isinstance(ends, int | float) else math.inf
+        return _clamped(lasts)
+    return max(0.0, _clamped(ends) - _server_time(answer)) if isinstance(ends, int | float) else math.inf
+
+
+def _clamped(seconds: float) -> float:
+    """A number that can be reckoned with: JSON has integers that no float holds."""
+    return min(max(0.0, seconds), _LONGEST)
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
