@@ -157,7 +157,7 @@ def invalid(answer: Answer, problem: str, redact: Redactor) -> InvalidResponseEr
 
 
 def error_from(answer: Answer, redact: Redactor, advice: str = "") -> ApiError | InvalidResponseError:
-    """The error for an answer whose status is not 2xx; `advice` goes with a 5xx."""
+    """The error for an answer whose status is not 2xx; `advice` goes with 408 and 5xx."""
     if not 400 <= answer.status <= 599:
         host = answer.headers.get("Location", "").partition("?")[0]
         target = f" to {redact(host)}" if host else ""
@@ -197,7 +197,7 @@ _ADVICE = {
 def _error_text(answer: Answer, said: Mapping[str, str | None], server_advice: str) -> str:
     parts = [f"{answer.request}: {answer.status}", said["key"], said["message"], said["details"]]
     text = " · ".join(part for part in parts if part)
-    advice = _ADVICE.get(answer.status, server_advice if answer.status >= 500 else "")
+    advice = _ADVICE.get(answer.status, server_advice if answer.status in {408, *range(500, 600)} else "")
     if advice:
         text += f" ({advice})"
     return f"{text} [request {said['request_id']}]" if said["request_id"] else text
