@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from attrs import frozen
 
@@ -13,13 +13,25 @@ from ._draws import Draws
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._rows import Row
-
 _RANGE = 2**32  # of a draw
 _DIGITS = "".join(sorted(string.ascii_letters + string.digits))
 _TEXTS = 62**6
 _SCATTER = Draws("texts").getrandbits(512) | 1
 _TO_DIGITS = bytes(_DIGITS.encode()[code % 62] for code in range(256))
+
+
+class Cells(Protocol):
+    """The row of a cell, from which other cells of it, and of rows that it belongs to, can be told."""
+
+    def __getitem__(self, column: str) -> str: ...
+
+    def referred(self, kind: str) -> Cells:
+        """Return the row of another object that this one belongs to."""
+        ...
+
+    def draw(self, column: str) -> int:
+        """Return a number from 0 to 2³² that no other row has in this column."""
+        ...
 
 
 @frozen
@@ -49,7 +61,7 @@ class Same:
 class Derived:
     """A text that follows from other cells of the row."""
 
-    text: Callable[[Row], str]
+    text: Callable[[Cells], str]
 
 
 Cell: TypeAlias = Drawn | Referred | Same | Derived

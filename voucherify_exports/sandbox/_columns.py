@@ -9,7 +9,7 @@ from ._cells import Cell, Derived, Drawn, Referred, Same, date, ident, integer, 
 from ._draws import Draws
 
 if TYPE_CHECKING:
-    from ._rows import Row
+    from ._cells import Cells
 
 _FIRST_NAMES = ("Zoë", "José", "Łukasz", "Ana", "Søren", "Mary-Jane", "Đorđe", "Noor", "李", "William")
 _LAST_NAMES = ("Müller", "O'Brien", "Nowak", "Díaz", "Smith, Jr.", "Ångström", "王", 'van "Dutch" Dijk')
@@ -32,11 +32,11 @@ _REMARK = one_of(
 )
 
 
-def _json(row: Row) -> str:
+def _json(row: Cells) -> str:
     return json.dumps({"id": row["id"], "note": row["note"]}, ensure_ascii=False)
 
 
-def _image(row: Row) -> str:
+def _image(row: Cells) -> str:
     return f"https://img.example.com/{row['id']}.png"
 
 
