@@ -145,3 +145,16 @@ class TestRows:
         rows = await rows_of(http, add_done("customer", fields=["name", "description"], rows=200))
         text = "".join(name + description for name, description in rows)
         assert all(awkward in text for awkward in (",", '"', "\n", "ø", "李"))
+
+    @pytest.mark.parametrize("fault", [{}, {"extra": b"more"}])
+    async def test_not_read_to_its_end(self, caplog, fault):
+        """A client that has seen enough when the sandbox ends is no error."""
+        async with Sandbox(scheduled_for=0, in_progress_for=0) as sandbox:
+            keys = {"X-App-Id": sandbox.app_id, "X-App-Token": sandbox.app_token}
+            async with ClientSession(sandbox.url, headers=keys) as http:
+                url = await url_of(http, sandbox.add_export("customer", rows=100_001))
+                sandbox.fail(download=True, **fault)
+                async with http.get(url) as answer:
+                    assert await answer.content.readany()
+                    answer.close()
+        assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
@@ -42,11 +43,12 @@ async def send(http: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         return web.Response(status=answer.status, headers=answer.headers, body=answer.encoded())
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     await response.prepare(http)
-    for chunk in answer.chunks:
-        await response.write(chunk)
-        # A fast reader never makes the write wait, and the others would starve.
-        await asyncio.sleep(0)
-    await response.write_eof()
+    with suppress(ConnectionResetError):  # a client may have seen enough
+        for chunk in answer.chunks:
+            await response.write(chunk)
+            # A fast reader never makes the write wait, and the others would starve.
+            await asyncio.sleep(0)
+        await response.write_eof()
     return response
 
 
@@ -61,7 +63,8 @@ async def send_broken(
     if fault.reset == "headers":
         transport.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
     elif fault.reset != "before":
-        await _send_spoilt(http, response, answer, fault, sleep)
+        with suppress(ConnectionResetError):
+            await _send_spoilt(http, response, answer, fault, sleep)
     if fault.reset is not None:
         # Closed, not aborted: what has been written goes out first.
         connection = cast("socket.socket", transport.get_extra_info("socket"))
@@ -70,7 +73,6 @@ async def send_broken(
     elif fault.truncate:
         transport.close()
     else:
-        await response.write_eof()
         transport.write(fault.extra)
     return response
 
@@ -91,6 +93,8 @@ async def _send_spoilt(
             await sleep(fault.pause)
         await response.write(chunk.translate(_INVERTED) if is_spoilt and fault.garble else chunk)
         await asyncio.sleep(0)
+    if not (fault.reset or fault.truncate):
+        await response.write_eof()
 
 
 def _parted(chunks: Iterator[bytes], after: int | None) -> Iterator[tuple[bytes, bool]]:
