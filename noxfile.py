@@ -60,8 +60,8 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Print what waiting costs, beside polling one by one; nothing is judged."""
+    """Print what waiting and downloading cost, beside plainer ways; nothing is judged."""
     install(session, "tests")
     session.env["PYTHONPATH"] = "tests"
-    for script in ("bench", "cost", "overhead"):
-        session.run("python", "-m", f"simulation.{script}")
+    for script in ("simulation.bench", "simulation.cost", "simulation.overhead", "downloads.bench"):
+        session.run("python", "-m", script)

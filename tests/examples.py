@@ -25,7 +25,7 @@ pytest_collect_file = Sybil(
 
 
 @pytest.fixture(scope="session")
-def account() -> Iterator[None]:
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The exports that the examples name, in a sandbox that the environment leads to."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -35,6 +35,7 @@ def account() -> Iterator[None]:
     for export_id, exported_object in IDS.items():
         sandbox.add_export(exported_object, id=export_id)
     with pytest.MonkeyPatch.context() as environment:
+        environment.chdir(tmp_path_factory.mktemp("files"))
         environment.setenv("VOUCHERIFY_APP_ID", sandbox.app_id)
         environment.setenv("VOUCHERIFY_APP_TOKEN", sandbox.app_token)
         environment.setenv("VOUCHERIFY_BASE_URL", sandbox.url)

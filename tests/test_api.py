@@ -449,14 +449,15 @@ class TestCreate:
         assert not sandbox.requests
 
     async def test_an_answer_that_is_no_export(self, connect: Connect, sandbox: Sandbox) -> None:
-        """It is told as such, and not asked for again."""
+        """The export may exist, and is not asked for again."""
         sandbox.fail(method="POST", body="<html>Signed in</html>")
 
         with pytest.raises(
-            InvalidResponseError, match=r"POST /v1/exports: answer 200 .*the body is not JSON"
-        ):
+            CreateUncertainError, match=r"POST /v1/exports: answer 200 .*the body is not JSON.*list_exports"
+        ) as caught:
             await create(connect())
 
+        assert isinstance(caught.value.__cause__, InvalidResponseError)
         assert posts(sandbox) == 1
 
     async def test_a_refused_connection_comes_before_anything_is_sent(

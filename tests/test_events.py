@@ -5,6 +5,9 @@ from typing import get_args
 import pytest
 
 from voucherify_exports import (
+    DownloadCompleted,
+    DownloadInterrupted,
+    DownloadStarted,
     Event,
     ExportStatus,
     QuotaExhausted,
@@ -30,6 +33,9 @@ EVENTS: dict[Event, int] = {
     StatusChanged(export_id="exp_1", previous=None, status=ExportStatus.DONE): logging.INFO,
     RoundCompleted(requests=1, seen=100, pending=40, remaining=99, next_due=1.2): logging.DEBUG,
     WaitEnded(export_id="exp_1", outcome="DONE", elapsed=2, polls=3): logging.INFO,
+    DownloadStarted(export_id="exp_1", received=0, size=100): logging.INFO,
+    DownloadInterrupted(export_id="exp_1", received=50, delay=1, error="reset"): logging.WARNING,
+    DownloadCompleted(export_id="exp_1", received=100, elapsed=2): logging.INFO,
 }
 
 

@@ -32,6 +32,9 @@ from .errors import (
     WaitTimeoutError,
 )
 from .events import (
+    DownloadCompleted,
+    DownloadInterrupted,
+    DownloadStarted,
     Event,
     EventHook,
     QuotaExhausted,
@@ -102,7 +105,10 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "CreateUncertainError",
+    "DownloadCompleted",
     "DownloadError",
+    "DownloadInterrupted",
+    "DownloadStarted",
     "Event",
     "EventHook",
     "Export",

@@ -4,8 +4,10 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
+from ._calls import LOOK_FOR_IT
 from ._transport import Transport
 from ._wire import export_from, export_path, page_from
+from .errors import CreateUncertainError, InvalidResponseError
 from .models import Export, ExportPage
 
 LAST_PAGE = 100
@@ -30,7 +32,11 @@ class Api:
         return page_from(answer, self._transport.redact)
 
     async def create(self, path: str, payload: Mapping[str, object]) -> Export:
-        return export_from(await self._transport.create(path, payload), self._transport.redact)
+        answer = await self._transport.create(path, payload)
+        try:
+            return export_from(answer, self._transport.redact)
+        except InvalidResponseError as error:
+            raise CreateUncertainError(f"{error}; {LOOK_FOR_IT}") from error
 
     async def delete(self, export_id: str) -> None:
         await self._transport.request("DELETE", export_path(export_id))

@@ -76,5 +76,15 @@ def _reason(fault: Exception, timeout: float) -> str:
     if isinstance(fault, aiohttp.ClientConnectorDNSError):
         return f"the host name {fault.host!r} could not be resolved: check the network and the cluster"
     if isinstance(fault, aiohttp.ClientSSLError):
-        return f"TLS failed: {fault}"
-    return f"the connection failed: {type(fault).__name__}: {fault}"
+        return f"TLS failed: {told(fault)}"
+    return f"the connection failed: {type(fault).__name__}: {told(fault)}"
+
+
+def told(fault: Exception) -> str:
+    """What an exception tells, without the bytes of an answer that aiohttp quotes in further lines."""
+    return message_of(fault).partition("\n")[0].rstrip(": ")
+
+
+def message_of(fault: Exception) -> str:
+    """All of what an exception tells, but the URL that was asked."""
+    return fault.message if isinstance(fault, aiohttp.ClientResponseError) else str(fault)

@@ -1,10 +1,10 @@
 """What a client is configured with, checked before anything is sent."""
 
-import ipaddress
 import re
 
 from yarl import URL
 
+from ._trust import is_loopback
 from .auth import AppKeys, Auth
 from .errors import ConfigurationError
 
@@ -41,13 +41,6 @@ def check_base_url(given: str | URL) -> URL:
             f"base_url must be https for the host {host!r}: the credentials would travel in the clear"
         )
     return URL(str(url).rstrip("/"))
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_range(

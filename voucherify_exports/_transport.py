@@ -4,15 +4,24 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
 from tenacity import RetryCallState
 from yarl import URL
 
-from ._calls import LOOK_FOR_IT, Call, is_repeatable, is_transient, may_have_arrived, transport_error
+from ._calls import (
+    LOOK_FOR_IT,
+    Call,
+    is_repeatable,
+    is_transient,
+    may_have_arrived,
+    message_of,
+    transport_error,
+)
 from ._clock import Clock
 from ._quota import Quota, spent_error
 from ._tokens import Tokens
@@ -44,7 +53,10 @@ from .polling import RetryPolicy
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)  # ours bounds all of a request
 _SPREAD = 1.0  # seconds
+_READ_AHEAD = 256 * 1024  # bytes of a file
 _FORM = "application/x-www-form-urlencoded"
+
+_Received = TypeVar("_Received")
 
 
 class Transport:
@@ -74,7 +86,6 @@ class Transport:
         self._retry = retry
         self._quota = quota
         self._max_quota_wait = max_quota_wait
-        self._max_connections = max_connections
         self._slots = asyncio.Semaphore(max_connections)
         self._clock = clock
         self._emit = emit
@@ -136,7 +147,7 @@ class Transport:
                 )
             )
 
-        retrying = self._retry.retrying(when=may_go_on, sleep=self._pause, before_sleep=announce)
+        retrying = self._retry.retrying(when=may_go_on, sleep=self.pause, before_sleep=announce)
         return await retrying(attempt)
 
     async def poll(self, path: str, query: str = "") -> Answer:
@@ -146,6 +157,44 @@ class Transport:
             if self._delay() > 0:
                 raise self._spent(str(call))
             return await self._send(call, 1)
+
+    async def open(self, url: URL, headers: Mapping[str, str], attempt: int) -> aiohttp.ClientResponse:
+        """GET a file, at whatever host; no redirect is followed, and the caller closes the response.
+
+        There is no bound on the whole, but one on the silence between two pieces of it.
+        """
+        self._check_open()
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._request_timeout, sock_read=self._request_timeout
+        )
+        opening = self._open_session().get(
+            url,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=False,
+            read_bufsize=_READ_AHEAD,
+        )
+        return await self._receive(opening, url, attempt)
+
+    async def read(self, response: aiohttp.ClientResponse, attempt: int) -> bytes:
+        """The next piece of a file, empty at its end."""
+        self._check_open()
+        return await self._receive(response.content.readany(), response.url, attempt)
+
+    async def _receive(self, waiting: Awaitable[_Received], url: URL, attempt: int) -> _Received:
+        scope = self._open_scope(None)
+        try:
+            async with scope:
+                return await waiting
+        except (aiohttp.ClientError, OSError) as fault:
+            self._check_open()
+            call = Call("GET", str(url.with_query(None)))
+            error = transport_error(call, fault, attempt, self._request_timeout, self.redact)
+            raise error from self._showable(fault)
+        finally:
+            self._scopes.discard(scope)
 
     async def close(self) -> None:
         """End every request under way with `ClientClosedError`, and close the session if it is ours."""
@@ -170,7 +219,8 @@ class Transport:
         with suppress(aiohttp.ClientError, OSError, InvalidResponseError):
             await self._ask(self._session, self._auth.headers(), call)
 
-    async def _pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
+        """Sleep, unless the client is closed meanwhile."""
         self._check_open()
         scope = self._open_scope(None)
         try:
@@ -212,7 +262,7 @@ class Transport:
             if self._clock.monotonic() + delay > give_up:
                 raise self._spent(request)
             # Those who wait together do not all go at the same instant.
-            await self._pause(delay + random.uniform(0, _SPREAD))  # noqa: S311 - guards nothing
+            await self.pause(delay + random.uniform(0, _SPREAD))  # noqa: S311 - guards nothing
 
     def _delay(self) -> float:
         """Seconds until anything may be sent."""
@@ -272,8 +322,9 @@ class Transport:
         return answer
 
     def _showable(self, fault: Exception) -> Exception | None:
-        """The fault as a cause, unless it quotes a secret, which the traceback would show."""
-        return fault if self.redact(str(fault)) == str(fault) else None
+        """The fault as a cause, unless it quotes a secret or an answer, which the traceback would show."""
+        text = message_of(fault)
+        return fault if "\n" not in text and self.redact(str(fault)) == str(fault) else None
 
     def _keep_books(self, answer: Answer) -> RateLimit:
         now = self._clock.monotonic()
@@ -313,6 +364,7 @@ class Transport:
                     headers=headers,
                     timeout=_NO_TIMEOUT,
                     allow_redirects=False,
+                    raise_for_status=False,
                 ) as response,
             ):
                 body = await _read(response)
@@ -326,7 +378,7 @@ class Transport:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": f"voucherify-exports/{__version__} {aiohttp.http.SERVER_SOFTWARE}"},
             )

@@ -224,7 +224,7 @@ def retry_delay(answer: Answer) -> float | None:
     said = answer.headers.get("Retry-After")
     delay = _number(said)
     if delay is None:
-        date = _date(said)
+        date = http_date(said)
         delay = reset_delay(answer) if date is None else date - _server_time(answer)
     return delay if delay is not None and delay > 0 else None
 
@@ -235,7 +235,7 @@ def _server_time(answer: Answer) -> float:
     `Date` has whole seconds. Where it agrees with this machine's clock, that one is finer; where
     not, the server's is what the times in its headers are meant in.
     """
-    date = _date(answer.headers.get("Date"))
+    date = http_date(answer.headers.get("Date"))
     if date is None or date <= answer.received <= date + 1:
         return answer.received
     return date
@@ -250,7 +250,8 @@ def moment(unix_time: float) -> datetime | None:
 
 
 @lru_cache(maxsize=16)  # many answers have the same second
-def _date(text: str | None) -> float | None:
+def http_date(text: str | None) -> float | None:
+    """The Unix time of a date in a header, `None` for none or a wrong one."""
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
     except (ValueError, OverflowError):

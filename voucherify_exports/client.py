@@ -1,10 +1,11 @@
 """The front door: one object through which everything is asked."""
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import aiohttp
 from attrs import frozen
@@ -12,14 +13,19 @@ from yarl import URL
 
 from ._api import Api, Polls, check_list, each_export
 from ._clock import Clock, SystemClock
+from ._download import Downloads, Progress
+from ._file import Source
+from ._parameters import ExportOptions, payload_of
 from ._quota import Quota
 from ._settings import check_base_url, check_range, choose_auth, cluster_url
 from ._transport import Transport
+from ._trust import Trust
 from ._watcher import Watcher
-from ._wire import export_path
+from ._wire import export_path, quoted_id
 from .auth import Auth
 from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
 from .events import EventHook, log_event
+from .filters import Filters
 from .models import Export, ExportPage
 from .polling import PollPolicy, RetryPolicy
 
@@ -50,9 +56,9 @@ class ExportsClient:
     - `poll`: how often one waiter looks at its export. `poll_share`: what polling may take of the
       rate limit, above 0 and at most 1; the rest is for others.
     - `max_quota_wait`: seconds that a direct call may wait for the rate limit to reset.
-    - `max_connections`: requests under way at the same time.
-    - `trusted_hosts`: bare names of hosts that may see the credentials when a file is downloaded; this
-      version downloads nothing.
+    - `max_connections`: requests under way at the same time, and files that are downloaded.
+    - `trusted_hosts`: bare names of more hosts that may see the credentials when a file is downloaded;
+      the API's own and those of Voucherify's always may, all others never.
     - `on_event`: called with each event instead of logging it, see `voucherify_exports.events`.
     - `clock`: time itself, for tests.
 
@@ -84,6 +90,7 @@ class ExportsClient:
         check_range("poll_share", poll_share, above=0, most=1)
         check_range("max_connections", max_connections, above=0)
         check_range("max_quota_wait", max_quota_wait, least=0)
+        trust = Trust.of(self._base_url, trusted_hosts)
         self._poll = poll
         self._closed = False
         emit = on_event or log_event
@@ -102,6 +109,19 @@ class ExportsClient:
             emit=emit,
         )
         self._api = Api(self._transport)
+        self._downloads = Downloads(
+            Source(
+                transport=self._transport,
+                trust=trust,
+                base_url=self._base_url,
+                get_export=self._api.get,
+                retry=retry,
+                max_quota_wait=max_quota_wait,
+                clock=clock,
+                emit=emit,
+            ),
+            max_connections,
+        )
         self._watcher = Watcher(Polls(self._transport), quota, clock, emit)
 
     @classmethod
@@ -152,6 +172,72 @@ class ExportsClient:
         that is no export, `RateLimitedError` when the quota is spent for longer than `max_quota_wait`.
         """
         return await self._api.get(export_id)
+
+    async def create_export(
+        self,
+        exported_object: str,
+        *,
+        fields: Iterable[str] | None = None,
+        order: str | None = None,
+        filters: Filters | Mapping[str, object] | None = None,
+        campaign_id: str | None = None,
+        strict: bool = True,
+    ) -> Export:
+        """Create an export, which Voucherify then works on: wait for it with `wait_until_done`.
+
+        `exported_object` is an `ExportedObject` or its name. Without `fields` Voucherify chooses them;
+        `filters` are written with `where` and `any_of`, or as the API has them; `campaign_id` goes with
+        vouchers. All are checked against `voucherify_exports.catalog` first, which `strict=False` skips.
+
+        Raises `ValueError` for what the catalog does not know, `CreateUncertainError` when the request
+        was sent and its answer lost: it is never sent twice.
+
+        >>> export = await client.create_export(
+        ...     "voucher", fields=["code", "value"], filters=where(code=contains("SUMMER"))
+        ... )  # doctest: +SKIP
+        """
+        body = payload_of(
+            exported_object,
+            fields=fields,
+            order=order,
+            filters=filters,
+            campaign_id=campaign_id,
+            strict=strict,
+        )
+        return await self._api.create("/v1/exports", {"exported_object": str(exported_object), **body})
+
+    async def create_order_export(self, **options: Unpack[ExportOptions]) -> Export:
+        """Create an export of orders; `options` as for `create_export`."""
+        return await self._create("order", "/v1/orders/export", options)
+
+    async def create_voucher_transactions_export(self, code: str, **options: Unpack[ExportOptions]) -> Export:
+        """Create an export of the transactions of one voucher; `options` as for `create_export`."""
+        path = f"/v1/vouchers/{quoted_id(code, 'a voucher code', 'SUMMER-2026')}/transactions/export"
+        return await self._create("voucher_transactions", path, options)
+
+    async def create_campaign_transactions_export(
+        self, campaign_id: str, **options: Unpack[ExportOptions]
+    ) -> Export:
+        """Create an export of the transactions of a campaign; `options` as for `create_export`."""
+        path = f"/v1/campaigns/{quoted_id(campaign_id, 'a campaign id', 'camp_…')}/transactions/export"
+        return await self._create("voucher_transactions", path, options)
+
+    async def create_member_transactions_export(
+        self, member_id: str, **options: Unpack[ExportOptions]
+    ) -> Export:
+        """Create an export of a loyalty member's transactions; `options` as for `create_export`."""
+        path = f"/v1/loyalties/members/{quoted_id(member_id, 'a member id', 'v_…')}/transactions/export"
+        return await self._create("voucher_transactions", path, options)
+
+    async def create_points_expiration_export(
+        self, campaign_id: str, **options: Unpack[ExportOptions]
+    ) -> Export:
+        """Create an export of when a campaign's points expire; `options` as for `create_export`."""
+        path = f"/v1/loyalties/{quoted_id(campaign_id, 'a campaign id', 'camp_…')}/points-expiration/export"
+        return await self._create("points_expiration", path, options)
+
+    async def _create(self, exported_object: str, path: str, options: ExportOptions) -> Export:
+        return await self._api.create(path, payload_of(exported_object, **options))
 
     async def list_page(
         self, page: int = 1, *, order: str = "-created_at", page_size: int = 100
@@ -248,6 +334,71 @@ class ExportsClient:
         async with aclosing(self._watcher.wait_many(pending, timeout, poll or self._poll)) as outcomes:
             async for export_id, outcome in outcomes:
                 yield _outcome(export_id, outcome)
+
+    async def stream(self, export: str | Export) -> AsyncGenerator[bytes]:
+        """The bytes of a finished export's file, each once and in order, in pieces of any size.
+
+        Memory stays flat: what is not taken is not fetched. Errors are those of `download`; a stream
+        that was interrupted cannot begin anew, unless the server proves that the file is the same.
+
+        >>> async for piece in client.stream(export):  # doctest: +SKIP
+        ...     digest.update(piece)
+        """
+        _check_wanted(export)
+        self._check_open()
+        async with aclosing(self._downloads.stream(export)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def download(
+        self,
+        export: str | Export,
+        path: str | os.PathLike[str],
+        *,
+        on_progress: Progress | None = None,
+        resume: bool = True,
+    ) -> Path:
+        """Download the file of a finished export, and return its path.
+
+        The bytes are gathered in `path` + `.part`, which takes the place of `path` in one step when it
+        is whole. An interrupted download goes on where it stopped as long as the server proves that the
+        file is the same; with `resume` also one that an earlier call or process left there.
+        `on_progress(received, total)` is called with bytes, `None` for a total that is not known.
+
+        Raises `DownloadError` when the file did not arrive or cannot be kept, with the reason as its
+        cause, `ExportFailedError` for an export in ERROR, and what `get_export` raises.
+        """
+        _check_wanted(export)
+        self._check_open()
+        target = Path(path)
+        await self._downloads.to_file(export, target, on_progress=on_progress, resume=resume)
+        return target
+
+    async def export_to(
+        self,
+        path: str | os.PathLike[str],
+        exported_object: str,
+        *,
+        campaign_id: str | None = None,
+        timeout: float | None = 1800.0,
+        poll: PollPolicy | None = None,
+        on_update: Callable[[Export], object] | None = None,
+        on_progress: Progress | None = None,
+        **options: Unpack[ExportOptions],
+    ) -> Path:
+        """Create an export, wait for it, download its file to a path that ends in `.csv`.
+
+        The arguments are those of `create_export`, `wait_until_done` and `download`, and so are the
+        errors; `ValueError` for another suffix, and `DownloadError` for a place where no file can be,
+        come before anything is created.
+        """
+        target = Path(path)
+        if target.suffix.lower() != ".csv":
+            raise ValueError(f"the path must end in .csv, not {target.suffix or target.name!r}")
+        await self._downloads.check_target(target)
+        created = await self.create_export(exported_object, campaign_id=campaign_id, **options)
+        done = await self.wait_until_done(created, timeout=timeout, poll=poll, on_update=on_update)
+        return await self.download(done, target, on_progress=on_progress)
 
 
 def _check_wanted(export: str | Export) -> tuple[str, Export | None]:

@@ -144,7 +144,7 @@ class TransportError(VoucherifyExportsError):
 
 
 class CreateUncertainError(TransportError):
-    """A request that creates an export was sent and its answer lost: the export may exist.
+    """A request that creates an export was sent and its answer lost, or not readable: the export may exist.
 
     It is not sent again, since a second export might be created. Look for the first one among those
     that `list_exports` shows, by what was asked for and the time.

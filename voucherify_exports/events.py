@@ -92,6 +92,34 @@ class WaitEnded:
     polls: int
 
 
+@frozen(kw_only=True)
+class DownloadStarted:
+    """A file begins to arrive, or goes on, `received` bytes of `size` being here; `None` if not known."""
+
+    export_id: str
+    received: int
+    size: int | None
+
+
+@frozen(kw_only=True)
+class DownloadInterrupted:
+    """A file stopped arriving after `received` bytes; it is asked for again after `delay` seconds."""
+
+    export_id: str
+    received: int
+    delay: float
+    error: str
+
+
+@frozen(kw_only=True)
+class DownloadCompleted:
+    """A file arrived whole: `received` bytes, those of an earlier download included, in `elapsed` seconds."""
+
+    export_id: str
+    received: int
+    elapsed: float
+
+
 Event: TypeAlias = (
     RequestCompleted
     | RequestFailed
@@ -100,6 +128,9 @@ Event: TypeAlias = (
     | StatusChanged
     | RoundCompleted
     | WaitEnded
+    | DownloadStarted
+    | DownloadInterrupted
+    | DownloadCompleted
 )
 EventHook: TypeAlias = Callable[[Event], object]
 
@@ -111,6 +142,9 @@ _LEVELS: dict[type, int] = {
     StatusChanged: logging.INFO,
     RoundCompleted: logging.DEBUG,
     WaitEnded: logging.INFO,
+    DownloadStarted: logging.INFO,
+    DownloadInterrupted: logging.WARNING,
+    DownloadCompleted: logging.INFO,
 }
 
 

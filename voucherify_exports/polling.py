@@ -63,6 +63,13 @@ class RetryPolicy:
     attempts: int = field(default=5, validator=validators.ge(1))
     wait: WaitStrategy = field(factory=lambda: wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5))
 
+    def delay(self, attempt: int, error: BaseException) -> float:
+        """Seconds to wait after so many attempts (1 or more), the last of which ended in `error`."""
+        state = RetryCallState(AsyncRetrying(), None, (), {})
+        state.attempt_number = attempt
+        state.set_exception((type(error), error, error.__traceback__))
+        return max(0.0, float(self.wait(state)))
+
     def retrying(
         self,
         *,

@@ -52,6 +52,21 @@ class TestStreamConsole:
 
         assert stream.getvalue() == "  [red]:smile:\n[red]:smile:\n"
 
+    def test_results_that_nobody_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On stdout that is for the caller to judge; on stderr the rest is silence."""
+
+        class Unread(io.StringIO):
+            def write(self, text: str, /) -> int:
+                raise BrokenPipeError
+
+        stream = Unread()
+        console = StreamConsole(stream)
+        console.say("progress")
+        assert console.quiet
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(BrokenPipeError):
+            StreamConsole(stream).say("result")
+
     def test_colours_a_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """On a terminal there are colours, unless NO_COLOR is set."""
         monkeypatch.setenv("TERM", "xterm")

@@ -4,8 +4,8 @@ import asyncio
 import csv
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 
-import aiohttp
 from rich.table import Table
 from rich.text import Text
 
@@ -42,7 +42,7 @@ async def run_demo(console: StreamConsole) -> None:
             export_ids = [_add_export(sandbox, kind) for kind in _KINDS]
             _introduce(console, sandbox)
             exports = await _follow(client, export_ids, console, listener)
-            await _show_file(console, exports[_KINDS.index(_SHOWN)])
+            await _show_file(console, client, exports[_KINDS.index(_SHOWN)])
     _conclude(console, listener, time.monotonic() - started)
 
 
@@ -84,8 +84,8 @@ async def _follow(
         )
 
 
-async def _show_file(console: StreamConsole, export: Export) -> None:
-    titles, *rows = await _first_lines(str(export.result_url), 1 + _ROWS_SHOWN)
+async def _show_file(console: StreamConsole, client: ExportsClient, export: Export) -> None:
+    titles, *rows = await _first_lines(client, export, 1 + _ROWS_SHOWN)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in titles:
         table.add_column(Text(one_line(title)))
@@ -97,11 +97,13 @@ async def _show_file(console: StreamConsole, export: Export) -> None:
     console.print()
 
 
-async def _first_lines(url: str, count: int) -> list[list[str]]:
+async def _first_lines(client: ExportsClient, export: Export, count: int) -> list[list[str]]:
     """The first lines of a file; the rest is not read."""
-    async with aiohttp.ClientSession() as session, session.get(url) as response:
-        lines = [(await response.content.readline()).decode() for _ in range(count)]
-    return list(csv.reader(lines))
+    begun = b""
+    async with aclosing(client.stream(export)) as pieces:
+        while begun.count(b"\n") < count:
+            begun += await anext(pieces)
+    return list(csv.reader(begun.decode(errors="ignore").splitlines()))[:count]
 
 
 def _conclude(console: StreamConsole, listener: Listener, seconds: float) -> None:
