@@ -18,6 +18,7 @@ from .boundary import boundary, complain
 from .demo import run_demo
 from .description import describe
 from .listener import Listener, log_shown_by
+from .sandbox import serve
 from .streams import (
     StreamConsole,
     drop_what_cannot_be_written,
@@ -72,7 +73,7 @@ def voucherify_exports(
     """Follow Voucherify exports to their end.
 
     Credentials come from VOUCHERIFY_APP_ID and VOUCHERIFY_APP_TOKEN.
-    To look around without any, run the demo.
+    To look around without any, run the demo or a sandbox.
     """
 
 
@@ -81,6 +82,9 @@ def demo() -> None:
     """Follow seven exports in a sandbox: no account, no network."""
     with boundary():
         asyncio.run(run_demo(StreamConsole(sys.stdout)))
+
+
+app.command("sandbox")(serve)
 
 
 @app.command()

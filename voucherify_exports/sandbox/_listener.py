@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -32,6 +33,8 @@ class Listener:
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(self._web, self._host, self._port, backlog=1024)
         host, port = self._listening.sockets[0].getsockname()[:2]
+        if ip_address(host).is_unspecified:  # all addresses of this machine: loopback is one of them
+            host = "::1" if ":" in host else "127.0.0.1"
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:

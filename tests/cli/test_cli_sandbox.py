@@ -1,0 +1,150 @@
+"""The sandbox as a command: somebody starts it, points programs at it, and ends it."""
+
+import asyncio
+import re
+import shlex
+import signal
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import ClientSession
+from cli_process import Invoke, environment, finish, run, start, terminal
+
+from voucherify_exports import Sandbox
+
+SETTINGS = ["VOUCHERIFY_BASE_URL", "VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN"]
+
+
+@asynccontextmanager
+async def serving(*args: str) -> AsyncGenerator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
+    """Run the command, and yield what its line for the shell sets."""
+    process = await start("sandbox", *args, env=environment())
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            line = (await process.stdout.readline()).decode()
+        first, *settings = shlex.split(line)
+        assert first == "export"
+        yield process, dict(setting.split("=", 1) for setting in settings)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+def http(settings: Mapping[str, str]) -> ClientSession:
+    url, *keys = (settings[name] for name in SETTINGS)
+    return ClientSession(url, headers=dict(zip(("X-App-Id", "X-App-Token"), keys, strict=True)))
+
+
+class TestSandbox:
+    async def test_its_line_leads_the_other_commands_there(self) -> None:
+        """With the printed settings, `wait` finds an export that was created over HTTP."""
+        async with serving() as (process, settings):
+            assert list(settings) == SETTINGS
+            async with (
+                http(settings) as session,
+                session.post("/v1/exports", json={"exported_object": "order"}) as answer,
+            ):
+                export_id = (await answer.json())["id"]
+            waited = await run("wait", export_id, env=environment(**settings))
+            process.send_signal(signal.SIGTERM)
+            ended = await finish(process)
+
+        url = settings["VOUCHERIFY_BASE_URL"]
+        assert waited.code == 0
+        assert waited.out.startswith(f"{url}/v1/exports/{export_id}?".encode())
+        assert (ended.code, ended.out) == (0, b"")
+        assert ended.err.decode() == (
+            f"The exports API is at {url} until Ctrl-C. To see and steer it:\n"
+            f"  {url}/_sandbox/\n"
+            "For the shell of its clients, with its address and keys:\n"
+        )
+
+    async def test_options(self) -> None:
+        """Keys, port, seed, plan and times are as they were asked for, quoted for the shell."""
+        with socket.create_server(("127.0.0.1", 0)) as reserved:
+            port = reserved.getsockname()[1]
+        args = ["--app-id", "it's me", "--app-token", "t", "--port", str(port), "--rate-limit", "3/60"]
+        async with serving(*args, "--scheduled-for", "0", "--in-progress-for", "1.5-2") as (_, settings):
+            assert settings == dict(zip(SETTINGS, (f"http://127.0.0.1:{port}", "it's me", "t"), strict=True))
+            async with http(settings) as session:
+                async with session.post("/v1/exports", json={"exported_object": "sku"}) as answer:
+                    assert answer.headers["X-Rate-Limit-Limit"] == "3"
+                async with session.get("/_sandbox/state") as answer:
+                    state = await answer.json()
+
+        (export,) = state["exports"]
+        assert export["status"] == "IN_PROGRESS"
+        assert 1.5 <= export["changes_at"] - export["created_at"] <= 2
+        assert 59 < state["quota"]["ends_at"] - state["requests"][0]["at"] <= 60
+
+    async def test_seed(self) -> None:
+        """Keys follow from the seed, so that the same command has the same."""
+        drawn = Sandbox(seed=7)
+        async with serving("--seed", "7") as (_, settings):
+            assert [settings[name] for name in SETTINGS[1:]] == [drawn.app_id, drawn.app_token]
+
+    async def test_all_addresses(self) -> None:
+        """Where the sandbox listens on all addresses, the printed one is that of loopback."""
+        async with serving("--host", "0.0.0.0") as (_, settings), http(settings) as session:
+            assert settings["VOUCHERIFY_BASE_URL"].startswith("http://127.0.0.1:")
+            async with session.get("/_sandbox/") as page:
+                assert page.status == 200
+
+
+class TestItsEnd:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    async def test_while_requests_wait(self, number: signal.Signals) -> None:
+        """A signal is the usual end, also for a client that is in the middle of a request."""
+        async with serving() as (process, settings), http(settings) as session:
+            await session.post("/_sandbox/faults", json={"pause": 3600, "after": 0})
+            async with session.get("/v1/exports") as pausing:
+                process.send_signal(number)
+                ended = await finish(process)
+                pausing.close()
+
+        assert (ended.code, ended.out) == (0, b"")
+        assert len(ended.err.splitlines()) == 3
+
+    async def test_ctrl_c_on_a_terminal(self) -> None:
+        """After Ctrl-C there is nothing but the prompt."""
+        async with terminal("sandbox", env=environment(NO_COLOR="1")) as screen:
+            await screen.shows("VOUCHERIFY_APP_TOKEN=")
+            await screen.shows("\n")
+            screen.press(b"\x03")
+            code = await screen.finish()
+
+        assert code == 0
+        assert re.search(r"VOUCHERIFY_APP_TOKEN=\S+\s+\^?C?\s*$", screen.text)
+
+
+class TestRefusals:
+    async def test_port_in_use(self) -> None:
+        """That another program has the port is said in one line, with what to do."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            finished = await run("sandbox", "--port", str(port), env=environment())
+
+        (line,) = finished.err.decode().splitlines()
+        assert (finished.code, finished.out) == (7, b"")
+        assert line.startswith("Error: The sandbox cannot listen on 127.0.0.1: ")
+        assert f"('127.0.0.1', {port}): address already in use; choose another --host or --port" in line
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("--rate-limit", "100"),
+            ("--rate-limit", "0/60"),
+            ("--scheduled-for", "soon"),
+            ("--in-progress-for", "-1"),
+        ],
+    )
+    async def test_values_that_say_nothing(self, invoke: Invoke, option: str, value: str) -> None:
+        """A value that cannot be read is wrong usage, of the option that is named."""
+        finished = await invoke("sandbox", f"{option}={value}")
+
+        assert (finished.exit_code, finished.stdout) == (2, "")
+        assert f"Invalid value for {option}: '{value}' is " in finished.stderr
