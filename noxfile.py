@@ -30,7 +30,7 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check the types of the package and of typical uses of it."""
     install(session, "typing")
-    session.run("mypy", "voucherify_exports", "tests/typing")
+    session.run("mypy", "voucherify_exports", "voucherify_exports_pytest.py", "tests/typing")
     session.run("pyright")
 
 

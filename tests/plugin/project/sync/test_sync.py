@@ -1,0 +1,2 @@
+def test_asks_for_the_sandbox(voucherify_sandbox):
+    raise AssertionError("unreachable")
