@@ -148,6 +148,8 @@ class TestAddExport:
             ("order", {"rows": -1}, "rows"),
             ("order", {"outcome": "MAYBE"}, "outcome"),
             ("order", {"id": "taken"}, "taken"),
+            ("order", {"id": ""}, "'' cannot be an id"),
+            ("order", {"id": ".."}, "'[.]{2}' cannot be an id"),
         ],
     )
     def test_mistakes(self, exported_object, options, match):

@@ -71,6 +71,21 @@ class TestAnything:
             wanted_export(body)
 
 
+class TestOperators:
+    @pytest.mark.parametrize("operator", ["$in", "$redeemable", "$is_more_days_in_future_md"])
+    def test_known(self, operator):
+        """Every operator that the documented error names is accepted."""
+        filters = {"created_at": {"conditions": {operator: []}}}
+        assert refused({"exported_object": "order", "parameters": {"filters": filters}}) is None
+
+    @pytest.mark.parametrize("operator", ["$", "a", "in", ""])
+    def test_unknown(self, operator):
+        """Nothing else is."""
+        filters = {"created_at": {"conditions": {operator: []}}}
+        payload = {"exported_object": "order", "parameters": {"filters": filters}}
+        assert refused(payload) == (400, "invalid_payload")
+
+
 class TestPaths:
     @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD"])
     @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from attrs import frozen
 
 from ._answers import Answer, RefusedError, json_answer, not_allowed
+from ._openapi import openapi
 from ._page import page
 from ._project import missing
 
@@ -85,6 +86,7 @@ class Control:
         actions: dict[str, dict[str, Action]] = {
             "": {"GET": self._page},
             "state": {"GET": self._state},
+            "openapi\\.json": {"GET": self._openapi},
             "exports": {"POST": self._add},
             "exports/(.+)/finish": {"POST": self._finish},
             "exports/(.+)/delete": {"POST": self._delete},
@@ -111,6 +113,9 @@ class Control:
 
     def _state(self, _request: SandboxRequest) -> Answer:
         return json_answer(self.sandbox.state())
+
+    def _openapi(self, _request: SandboxRequest) -> Answer:
+        return json_answer(openapi(self.sandbox))
 
     def _add(self, request: SandboxRequest) -> Answer:
         options = _options(request, _EXPORT_OPTIONS)

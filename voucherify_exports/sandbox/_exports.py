@@ -87,7 +87,10 @@ class Exports:
         return sum(export.added_at <= now for export in self._by_id.values())
 
     def add(self, export: Export) -> None:
-        """Add one under an id of its own."""
+        """Add one under an id of its own, which a path can hold."""
+        if export.id in ("", ".", ".."):
+            msg = f"{export.id!r} cannot be an id"
+            raise ValueError(msg)
         if export.id in self._by_id:
             msg = f"an export with id {export.id} exists already"
             raise ValueError(msg)

@@ -12,7 +12,7 @@ from ._answers import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ORDERS = ("created_at", "-created_at", "status", "-status")
+ORDERS = ("created_at", "-created_at", "status", "-status")
 
 
 @frozen
@@ -27,8 +27,8 @@ class ListQuery:
 def list_query(query: Mapping[str, str]) -> ListQuery:
     """Check the query of a list."""
     order = query.get("order", "-created_at")
-    if order not in _ORDERS:
-        raise _invalid_query(f"order should be one of [ {', '.join(_ORDERS)} ]")
+    if order not in ORDERS:
+        raise _invalid_query(f"order should be one of [ {', '.join(ORDERS)} ]")
     return ListQuery(order, _up_to_100(query, "page", "1"), _up_to_100(query, "limit", "10"))
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._requests import SandboxRequest
 
 _TOKENS_OF_A_PROJECT = 1000
-_SCOPES = frozenset(
+SCOPES = frozenset(
     {
         *("api", "assets", "async-actions", "campaigns", "categories", "client_api", "client_consents"),
         *("client_customers", "client_events", "client_promotions", "client_publish"),
@@ -60,7 +60,7 @@ class Tokens:
             raise RefusedError(400, "invalid_grant_type", "Invalid grant_type")
         scope = form.get("scope", "")
         scopes = frozenset(scope.split())
-        if not scopes or not scopes <= _SCOPES:
+        if not scopes or not scopes <= SCOPES:
             raise RefusedError(400, "invalid_scope", f"Invalid scope: {scope}")
         self._forget_expired(request.at)
         if len(self._tokens) >= _TOKENS_OF_A_PROJECT:

@@ -78,7 +78,7 @@ ORDERS: dict[str, tuple[str, ...]] = {
 }
 """What the rows can be ordered by, each also with a dash before it."""
 
-_FILTERS: dict[str, frozenset[str]] = {
+FILTERS: dict[str, frozenset[str]] = {
     name: frozenset(filters.split())
     for name, filters in {
         "voucher": """
@@ -106,7 +106,7 @@ _FILTERS: dict[str, frozenset[str]] = {
     }.items()
 }
 
-_FILTER_PREFIXES: dict[str, tuple[str, ...]] = {
+FILTER_PREFIXES: dict[str, tuple[str, ...]] = {
     "voucher": ("metadata.", "redemption."),
     "redemption": ("metadata.",),
     "publication": ("metadata.",),
@@ -128,7 +128,7 @@ _COLUMNS = {
     ("voucher", "holder_id"): "customer_id",
 }
 
-_WITHOUT_METADATA = {"points_expiration", "voucher_transactions", "api_log"}
+WITHOUT_METADATA = {"points_expiration", "voucher_transactions", "api_log"}
 
 _METADATA_COLUMNS = ("metadata.season", "metadata.store")
 
@@ -150,13 +150,13 @@ def default_fields(exported_object: str) -> tuple[str, ...]:
 def is_field(exported_object: str, name: str) -> bool:
     """Tell whether a field can be asked for; `metadata.<name>` is one property of the metadata."""
     if name.partition(".")[0] == "metadata" and name != "metadata.":
-        return exported_object not in _WITHOUT_METADATA
+        return exported_object not in WITHOUT_METADATA
     return name in FIELDS[exported_object]
 
 
 def is_filter(exported_object: str, name: str) -> bool:
     """Tell whether rows can be filtered by a name."""
-    return name in _FILTERS[exported_object] or name.startswith(_FILTER_PREFIXES.get(exported_object, ()))
+    return name in FILTERS[exported_object] or name.startswith(FILTER_PREFIXES.get(exported_object, ()))
 
 
 def column_of(exported_object: str, name: str) -> str | None:

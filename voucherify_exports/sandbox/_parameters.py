@@ -26,7 +26,7 @@ OPERATORS = (
     *("$is_more_days_ago_md", "$is_less_days_ago_md", "$is_days_in_future_md"),
     *("$is_more_days_in_future_md", "$is_less_days_in_future_md", "$is_years_ago", "$active"),
     *("$failed", "$in_progress", "$expired", "$before_start", "$enabled", "$disabled", "$redeemed"),
-    *("$redeemable"),
+    "$redeemable",
 )
 """Voucherify, API reference, create orders export: the error that names them."""
 

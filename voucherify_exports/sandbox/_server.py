@@ -142,7 +142,7 @@ class Sandbox:
 
         `created_at` is an aware datetime or in epoch seconds, now when it is None; the status follows from
         it. Raises ValueError for an unknown object, field or outcome, for less than no rows, for a naive
-        datetime, and for an id that exists.
+        datetime, and for an id that exists or that no path can hold.
         """
         if exported_object not in FIELDS:
             msg = f"exported_object is one of {', '.join(FIELDS)}, not {exported_object!r}"

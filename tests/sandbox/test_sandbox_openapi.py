@@ -1,0 +1,110 @@
+"""The OpenAPI description, and whether the sandbox keeps to it."""
+
+import asyncio
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aiohttp import ClientSession
+
+from voucherify_exports.sandbox import Sandbox
+from voucherify_exports.sandbox._control import ROOT
+from voucherify_exports.sandbox._openapi import openapi
+
+UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
+async def schemathesis(sandbox: Sandbox, scratch: Path, *args: str) -> tuple[int | None, str]:
+    """Have Schemathesis ask what the description allows, and much that it does not."""
+    command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
+    keys = ["-H", f"X-App-Id: {sandbox.app_id}", "-H", f"X-App-Token: {sandbox.app_token}"]
+    options = ["--seed=1", "--max-examples=10", "--output-truncate=true", "--no-color", *args]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *("run", f"{sandbox.url}{ROOT}/openapi.json", *keys, *options),
+        cwd=scratch,
+        env=UNMEASURED,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+def properties(document: dict[str, Any], name: str) -> set[str]:
+    """Return what an object has that is described under a name."""
+    schema = document["components"]["schemas"][name]
+    return {*schema.get("oneOf", [schema])[0]["properties"]}
+
+
+def options(function: Callable[..., object]) -> set[str]:
+    return {*inspect.signature(function).parameters} - {"self"}
+
+
+class TestDocument:
+    async def test_is_served(self, sandbox: Sandbox, http: ClientSession) -> None:
+        """The document has a path of its own, and leads to the sandbox that it is of."""
+        async with http.get(f"{ROOT}/openapi.json") as answer:
+            document = await answer.json()
+
+        assert document == openapi(sandbox)
+        assert document["openapi"] == "3.1.0"
+        assert document["servers"] == [{"url": sandbox.url}]
+
+    async def test_every_call_of_the_api(self, sandbox: Sandbox) -> None:
+        """Each path that is answered is described, with its methods, and no other is."""
+        routes = {
+            re.sub(r"\(.*?\)", "{}", route.path): {method.lower() for method in route.endpoints}
+            for route in sandbox._api._routes
+        }
+        paths = cast("dict[str, dict[str, object]]", openapi(sandbox)["paths"])
+        described = {
+            re.sub("{.*?}", "{}", path): {*calls} - {"parameters"}
+            for path, calls in paths.items()
+            if not path.startswith(ROOT)
+        }
+
+        assert described == routes
+
+    async def test_every_option(self, sandbox: Sandbox) -> None:
+        """What can be posted under `/_sandbox/` is what the methods take."""
+        document = openapi(sandbox)
+
+        assert properties(document, "NewExport") == options(Sandbox.add_export)
+        assert properties(document, "Fault") == options(Sandbox.fail) - {"edit"}
+
+    async def test_every_state(self, sandbox: Sandbox) -> None:
+        """The state has all that is described, and no more."""
+        assert properties(openapi(sandbox), "State") == {*sandbox.state()}
+
+
+class TestSchemathesis:
+    @pytest.mark.timeout(90)
+    async def test_the_api(self, tmp_path: Path) -> None:
+        """Every call answers as described, takes what it says it takes, and refuses the rest; none fails."""
+        async with Sandbox(rate_limit=(100_000, 3600)) as sandbox:
+            code, output = await schemathesis(
+                sandbox, tmp_path, "--include-tag=exports", "--include-tag=oauth"
+            )
+
+            assert "No issues found" in output, output
+            assert code == 0
+            statuses = {request.status for request in sandbox.requests}
+            assert {200, 204, 400, 401, 404, 405, 415} <= statuses
+            assert max(filter(None, statuses)) < 500
+
+    @pytest.mark.timeout(90)
+    async def test_what_drives_it(self, tmp_path: Path) -> None:
+        """So does what is under `/_sandbox/`."""
+        # That an id exists already no schema can say, and what was added can have been cleared meanwhile.
+        others = "--exclude-checks=positive_data_acceptance,ensure_resource_availability"
+        async with Sandbox() as sandbox:
+            code, output = await schemathesis(sandbox, tmp_path, "--include-tag=sandbox", others)
+
+        assert "No issues found" in output, output
+        assert code == 0
