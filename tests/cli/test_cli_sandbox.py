@@ -128,10 +128,19 @@ class TestRefusals:
             port = taken.getsockname()[1]
             finished = await run("sandbox", "--port", str(port), env=environment())
 
+        assert (finished.code, finished.out) == (7, b"")
+        assert finished.err.decode() == (
+            f"Error: The sandbox cannot listen on 127.0.0.1, port {port}: Address already in use;"
+            " choose another --host or --port\n"
+        )
+
+    async def test_no_such_host(self) -> None:
+        """So is that there is no such host."""
+        finished = await run("sandbox", "--host", "nowhere.invalid", env=environment())
+
         (line,) = finished.err.decode().splitlines()
         assert (finished.code, finished.out) == (7, b"")
-        assert line.startswith("Error: The sandbox cannot listen on 127.0.0.1: ")
-        assert f"('127.0.0.1', {port}): address already in use; choose another --host or --port" in line
+        assert line.startswith("Error: The sandbox cannot listen on nowhere.invalid, port 0: ")
 
     @pytest.mark.parametrize(
         ("option", "value"),

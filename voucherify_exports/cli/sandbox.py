@@ -1,9 +1,11 @@
 """`sandbox`: the exports API on loopback, until somebody ends it."""
 
 import asyncio
+import os
 import re
 import shlex
 import signal
+import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from typing import Annotated
@@ -59,7 +61,7 @@ def serve(
         in_progress_for=_seconds("--in-progress-for", in_progress_for),
     )
     with boundary(), suppress(KeyboardInterrupt):  # the usual end of a server
-        asyncio.run(_serve(sandbox, host))
+        asyncio.run(_serve(sandbox, f"{host}, port {port}"))
 
 
 def _rate_limit(text: str | None) -> tuple[int, float] | None:
@@ -80,16 +82,23 @@ def _seconds(option: str, text: str) -> Seconds:
     return float(match[1]) if match[2] is None else (float(match[1]), float(match[2]))
 
 
-async def _serve(sandbox: Sandbox, host: str) -> None:
+async def _serve(sandbox: Sandbox, address: str) -> None:
     asked_to_end = _asked_to_end()
     async with AsyncExitStack() as serving:
         try:
             await serving.enter_async_context(sandbox)
         except OSError as error:
-            msg = f"The sandbox cannot listen on {host}: {error.strerror}; choose another --host or --port"
+            msg = f"The sandbox cannot listen on {address}: {_reason(error)}; choose another --host or --port"
             raise TransportError(msg) from None
         _introduce(sandbox)
         await asked_to_end.wait()
+
+
+def _reason(error: OSError) -> str:
+    """Say it as the system does: asyncio adds to it, in each Python otherwise."""
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _asked_to_end() -> asyncio.Event:
