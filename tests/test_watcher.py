@@ -55,6 +55,8 @@ class Script:
     requests: list[tuple[float, str]] = Factory(list)
     unlisted: set[str] = Factory(set)
     created: dict[str, datetime] = Factory(dict)
+    slow: dict[str, float] = Factory(dict)
+    late: dict[str, int] = Factory(dict)  # by so many steps of the loop
 
     async def get(self, export_id: str) -> Export:
         await self._request(export_id)
@@ -68,7 +70,9 @@ class Script:
 
     async def _request(self, what: str) -> None:
         self.requests.append((self.clock.monotonic(), what))
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(self.slow.get(what, self.latency))
+        for _ in range(self.late.get(what, 0)):
+            await asyncio.sleep(0)
         self.quota.answered(self.clock.monotonic(), *self.headers())
         if self.faults.get(what) and isinstance(self.faults[what][0], BaseException):
             raise self.faults[what].pop(0)
@@ -802,6 +806,42 @@ class TestFailingPages:
 
             assert all(export.is_done for export in await asyncio.gather(*map(scene.wait, ids)))
             assert scene.clock.monotonic() < 90
+
+        check()
+
+    @virtually
+    async def test_a_late_fault_loses_nobody(self) -> None:
+        """Who waits for the quota to be looked at alone is so, though the page of old fails meanwhile."""
+        ids = [f"exp_{number}" for number in range(102)]
+        scene = Scene(**dict.fromkeys(ids, tuple(LIFE)))
+        scene.source.slow = {"page 1": 1, "exp_0": 1, "page 2": 8}
+        scene.source.faults = {f"page {page}": [ServerError("failing", status=503)] * 2 for page in (1, 2)}
+        waits = [scene.wait(export_id, timeout=None) for export_id in ids]
+        await asyncio.sleep(3.5)
+        scene.quota.refused(scene.clock.monotonic(), 20)
+
+        exports = await asyncio.gather(*waits)
+
+        assert (3, "exp_0") in scene.source.requests
+        assert all(export.is_done for export in exports)
+
+    @pytest.mark.parametrize("steps", range(12))
+    def test_a_fault_in_any_step_loses_nobody(self, steps: int) -> None:
+        """In whatever step of the loop an export's own look ends, the next one follows."""
+
+        @virtually
+        async def check() -> None:
+            scene = Scene(exp_1=LIFE, exp_2=LIFE)
+            scene.source.unlisted = {"exp_1", "exp_2"}
+            scene.source.faults = {name: [TransportError("cut")] * 6 for name in ("exp_1", "exp_2")}
+            scene.source.late = {"exp_2": steps}
+
+            waits = [
+                scene.wait("exp_1", timeout=None),
+                scene.wait("exp_2", timeout=None, policy=EVERY_SECOND),
+            ]
+
+            assert all(export.is_done for export in await asyncio.gather(*waits))
 
         check()
 

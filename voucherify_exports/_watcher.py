@@ -251,6 +251,8 @@ class Watcher:
             look.requests -= 1
         else:
             look.request = None
+            if look.waiters:
+                self._listing.touch(look)  # which passes over what is asked for
         self._changed.set()
 
     def _end_overdue(self, now: float) -> None:
@@ -355,6 +357,8 @@ class Watcher:
                 self._look_again(waiter)
             else:
                 self._finish(waiter, _own_copy(error))
+        if entry.waiters:
+            self._listing.touch(entry)
 
     def _take_news(self, entry: Entry, export: Export, *, by_itself: bool) -> None:
         self._seen += 1
