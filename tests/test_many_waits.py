@@ -1,0 +1,91 @@
+"""Ten thousand waits at once, over real sockets, while every fifth answer is spoilt."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from voucherify_exports import ExportFailedError, ExportsClient, PollPolicy, Sandbox
+
+WAITS = 10_000
+EVERY_FIFTH = 0.2
+
+FAULTS: list[dict[str, Any]] = [
+    {"status": 500},
+    {"status": 503, "body": "<html>gone for lunch</html>", "content_type": "text/html"},
+    {"status": 429, "headers": {"Retry-After": "1"}},
+    {"body": {"object": "list"}},
+    {"reset": "before"},
+    {"reset": "headers"},
+    {"reset": "body"},
+    {"truncate": True},
+    {"garble": True},
+    {"delay": 5},
+    {"lag": 10},
+    {"drop_entry": 3},
+    {"repeat_entry": 5},
+]
+
+
+@frozen
+class FastClock:
+    """Time that runs `speed` times as fast, for the client and the sandbox alike."""
+
+    speed: float
+    began: float
+
+    def monotonic(self) -> float:
+        return time.monotonic() * self.speed
+
+    def wall(self) -> float:
+        return self.began + (time.time() - self.began) * self.speed
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self.speed)
+
+
+def spoil(sandbox: Sandbox) -> None:
+    """Have every fifth answer be spoilt, by each of the faults as often as by the others."""
+    first_that_is_met = 1 - (1 - EVERY_FIFTH) ** (1 / len(FAULTS))
+    for fault in FAULTS:
+        sandbox.fail(times=None, probability=first_that_is_met, **fault)
+
+
+@pytest.mark.timeout(60)
+async def test_every_outcome_is_right() -> None:
+    """Each wait ends once, with the export that it was for, done or failed as the export was."""
+    clock = FastClock(speed=30, began=time.time())
+    draws = random.Random(1)
+    async with Sandbox(
+        seed=1, scheduled_for=(0, 20), in_progress_for=(5, 30), clock=clock.wall, sleep=clock.sleep
+    ) as sandbox:
+        expected = {
+            sandbox.add_export(kind, outcome=outcome): (kind, outcome)
+            for kind, outcome in (
+                (draws.choice(["order", "voucher", "customer"]), draws.choice(["DONE", "DONE", "ERROR"]))
+                for _ in range(WAITS)
+            )
+        }
+        spoil(sandbox)
+        ended: Counter[str] = Counter()
+        async with ExportsClient(
+            sandbox.app_id,
+            sandbox.app_token,
+            base_url=sandbox.url,
+            poll=PollPolicy(initial=5, max=20),
+            clock=clock,
+            on_event=lambda _: None,
+        ) as client:
+            async for outcome in client.wait_many(expected, timeout=None):
+                assert outcome.export is not None
+                ended[outcome.export_id] += 1
+                seen = outcome.export.id, (outcome.export.exported_object, outcome.export.status)
+                assert seen == (outcome.export_id, expected[outcome.export_id])
+                assert isinstance(outcome.error, ExportFailedError) == (outcome.export.status == "ERROR")
+
+        assert ended == Counter(list(expected))
+        assert {None, 200, 429, 500, 503} == {request.status for request in sandbox.requests}
