@@ -1,6 +1,7 @@
 """The sandbox as a command: somebody starts it, points programs at it, and ends it."""
 
 import asyncio
+import json
 import re
 import shlex
 import signal
@@ -87,6 +88,21 @@ class TestSandbox:
         async with serving("--seed", "7") as (_, settings):
             assert [settings[name] for name in SETTINGS[1:]] == [drawn.app_id, drawn.app_token]
 
+    async def test_faults(self) -> None:
+        """Faults meet the requests from the start, in the order in which they are given."""
+        faults = ({"status": 503}, {"body": {"a": 1}, "times": 2}, {"truncate": True, "extra": "more"})
+        options = [option for fault in faults for option in ("--fail", json.dumps(fault))]
+        async with serving(*options) as (_, settings), http(settings) as session:
+            statuses = []
+            for _ in range(3):
+                async with session.get("/v1/exports") as answer:
+                    statuses.append((answer.status, "a" in await answer.json()))
+            async with session.get("/_sandbox/state") as answer:
+                left = (await answer.json())["faults"]
+
+        assert statuses == [(503, False), (200, True), (200, True)]
+        assert len(left) == 1
+
     async def test_all_addresses(self) -> None:
         """Where the sandbox listens on all addresses, the printed one is that of loopback."""
         async with serving("--host", "0.0.0.0") as (_, settings), http(settings) as session:
@@ -157,3 +173,19 @@ class TestRefusals:
 
         assert (finished.exit_code, finished.stdout) == (2, "")
         assert f"Invalid value for {option}: '{value}' is " in finished.stderr
+
+    @pytest.mark.parametrize(
+        ("fault", "problem"),
+        [
+            ("503", "Body should be object"),
+            ("{", "Body should be valid JSON"),
+            ('{"sttus": 503}', "Property .sttus is none of"),
+            ('{"status": 1}', "'status' must be in"),
+        ],
+    )
+    async def test_faults_that_cannot_be(self, invoke: Invoke, fault: str, problem: str) -> None:
+        """What is wrong with a fault is told before anything is served."""
+        finished = await invoke("sandbox", "--fail", fault)
+
+        assert (finished.exit_code, finished.stdout) == (2, "")
+        assert f"Invalid value for --fail: {problem}" in finished.stderr

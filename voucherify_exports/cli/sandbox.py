@@ -14,6 +14,7 @@ import typer
 
 from ..errors import TransportError
 from ..sandbox import Sandbox, Seconds
+from ..sandbox._control import Control
 from .boundary import boundary
 from .streams import StreamConsole, print_results
 
@@ -45,6 +46,13 @@ def serve(
     in_progress_for: Annotated[
         str, typer.Option(metavar="SECONDS", help="How long it is IN_PROGRESS then, in the same way.")
     ] = "0.5",
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JSON",
+            help="A fault, told as for POST /_sandbox/faults; may be given again.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the exports API on this machine, until Ctrl-C.
 
@@ -60,6 +68,11 @@ def serve(
         scheduled_for=_seconds("--scheduled-for", scheduled_for),
         in_progress_for=_seconds("--in-progress-for", in_progress_for),
     )
+    for fault in fail or ():
+        try:
+            Control(sandbox).fail(fault)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--fail") from None
     with boundary(), suppress(KeyboardInterrupt):  # the usual end of a server
         asyncio.run(_serve(sandbox, f"{host}, port {port}"))
 

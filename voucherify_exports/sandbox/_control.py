@@ -137,12 +137,21 @@ class Control:
         return Answer(status=204)
 
     def _fail(self, request: SandboxRequest) -> Answer:
-        options = _options(request, _FAULT_OPTIONS)
+        self._schedule(_options(request, _FAULT_OPTIONS))
+        return json_answer({"faults": self.sandbox.state()["faults"]}, 201)
+
+    def fail(self, fault: str) -> None:
+        """Schedule a fault that is told as for `POST /_sandbox/faults`; ValueError for what cannot be."""
+        try:
+            self._schedule(_checked(_object(fault), _FAULT_OPTIONS))
+        except RefusedError as refused:
+            raise ValueError(str(refused)) from None
+
+    def _schedule(self, options: dict[str, Any]) -> None:
         if "extra" in options:
             options["extra"] = options["extra"].encode()
         with _refusing():
             self.sandbox.fail(**options)
-        return json_answer({"faults": self.sandbox.state()["faults"]}, 201)
 
     def _clear(self, _request: SandboxRequest, what: str) -> Answer:
         self.sandbox.clear(**{what: True})
@@ -174,7 +183,10 @@ def _is_form(request: SandboxRequest) -> bool:
 
 
 def _options(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, Any]:
-    given = _form(request, kinds) if _is_form(request) else _json(request)
+    return _checked(_form(request, kinds) if _is_form(request) else _object(request.body or b"{}"), kinds)
+
+
+def _checked(given: dict[str, Any], kinds: Mapping[str, _Kind]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in kinds:
             raise _invalid(f"Property .{name} is none of {', '.join(kinds)}")
@@ -183,9 +195,9 @@ def _options(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, A
     return given
 
 
-def _json(request: SandboxRequest) -> dict[str, Any]:
+def _object(text: str | bytes) -> dict[str, Any]:
     try:
-        given: object = json.loads(request.body or b"{}")
+        given: object = json.loads(text)
     except (ValueError, RecursionError):
         raise _invalid("Body should be valid JSON") from None
     if not isinstance(given, dict):
