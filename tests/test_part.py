@@ -242,7 +242,9 @@ class TestRestart:
         part.restart(ID, Identity(None, 20))
 
         assert names(target.parent) == {"orders.csv.part"}
-        part.leave()
+        part.write([BODY])
+        part.leave(keep=True)
+        assert names(target.parent) == set()
 
 
 class TestGoingOn:
@@ -257,6 +259,7 @@ class TestGoingOn:
 
         part = Part.open(target)
         assert part.begun(ID) == (offset, identity)
+        assert part.path.stat().st_size == offset
         part.write([b"-the rest"])
         part.finish()
         assert target.read_bytes() == BODY[:offset] + b"-the rest"
@@ -399,6 +402,20 @@ class TestSideBySide:
         part = Part.open(target)
         assert part.is_lasting
         part.leave()
+
+    def test_nobody_goes_on_with_what_is_whole(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is still locked at the moment in which it takes its place."""
+        first, replace = begin(target), Path.replace
+
+        def open_another(path: Path, to: Path) -> Path:
+            other = Part.open(target)
+            assert not other.is_lasting
+            other.leave()
+            return replace(path, to)
+
+        monkeypatch.setattr(Path, "replace", open_another)
+        first.finish()
+        assert target.read_bytes() == BODY
 
     def test_a_process_that_is_killed(self, target: Path) -> None:
         """The system gives its part free, and another goes on with it."""
