@@ -74,15 +74,15 @@ def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(path: Path, **_: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    with monkeypatch.context() as patch:
-        if os.geteuid() == 0:
-            patch.setattr(os, "access", lambda *_: False)
-            patch.setattr(Path, "unlink", refuse)
-        folder.chmod(0o555)
-        try:
+    folder.chmod(0o555)
+    try:
+        with monkeypatch.context() as patch:
+            if os.access(folder, os.W_OK):
+                patch.setattr(os, "access", lambda *_: False)
+                patch.setattr(Path, "unlink", refuse)
             yield
-        finally:
-            folder.chmod(0o755)
+    finally:
+        folder.chmod(0o755)
 
 
 class TestWhole:
