@@ -346,7 +346,8 @@ class TestFiltersToWire:
                 | st.integers()
                 | st.floats(allow_nan=False, allow_infinity=False)
                 | st.text(),
-                lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+                lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+                max_leaves=8,
             ),
         )
     )
