@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import resource
 import stat
@@ -28,7 +29,7 @@ from voucherify_exports import (
     RetryPolicy,
     Sandbox,
 )
-from voucherify_exports._part import Part
+from voucherify_exports._part import Part, _boot
 
 Connect = Callable[..., ExportsClient]
 
@@ -267,8 +268,8 @@ class TestGoingOnLater:
         part = target.with_name("customers.csv.part")
         part.write_bytes(BODY)
         export = finished("http://127.0.0.1")
-        note = f'{{"export_id": "{export.id}", "validator": "\\"one\\"", "size": {len(BODY)}}}'
-        part.with_name("customers.csv.part.json").write_text(note)
+        note = {"export_id": export.id, "validator": '"one"', "size": len(BODY), "boot": _boot()}
+        part.with_name("customers.csv.part.json").write_text(json.dumps(note))
         last = len(BODY) - 1
         answer = http(206, BODY[-1:], Content_Range=f"bytes {last}-{last}/{len(BODY)}", ETag='"one"')
         async with scripted(answer) as server:

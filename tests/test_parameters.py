@@ -1,7 +1,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, NamedTuple
 
 import pytest
@@ -201,6 +201,29 @@ def owner(sandbox: Sandbox, create: Within) -> str:
         row for row in range(100) if sandbox.cell("voucher", "voucher_type", row=row) == "LOYALTY_CARD"
     )
     return sandbox.cell("voucher", "id" if create.column == "voucher_id" else "campaign_id", row=row)
+
+
+class Plain(str, Enum):  # noqa: UP042 - as older code has them, whose str() is not their value
+    VOUCHER = "voucher"
+    CODE = "code"
+    NEWEST = "-created_at"
+
+
+class TestNames:
+    def test_of_any_enum(self) -> None:
+        """A member stands for its value."""
+        payload = payload_of(Plain.VOUCHER, fields=[Plain.CODE], order=Plain.NEWEST)
+        assert json.loads(json.dumps(payload)) == {"parameters": {"fields": ["code"], "order": "-created_at"}}
+
+    async def test_of_the_object(self, sandbox: Sandbox, connect: Connect) -> None:
+        """Also where it is named itself."""
+        assert (await connect().create_export(Plain.VOUCHER)).exported_object == "voucher"
+
+    @pytest.mark.parametrize("name", [None, 1, b"code"])
+    def test_what_is_no_name(self, name: Any) -> None:
+        """Even where nothing is checked."""
+        with pytest.raises(TypeError, match=r"a field is a str, not (NoneType|int|bytes)"):
+            payload_of("voucher", fields=[name], strict=False)
 
 
 class TestCreateExport:

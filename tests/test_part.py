@@ -233,6 +233,7 @@ class TestRestart:
             "export_id": ID,
             "validator": '"5f1e"',
             "size": 20,
+            "boot": _part._boot(),
         }
         part.leave()
 
@@ -293,6 +294,61 @@ class TestGoingOn:
 
             assert target.read_bytes() == body
             assert names(target.parent) == {"orders.csv"}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[" * 200_000,
+            json.dumps({"export_id": ID, "validator": "a\r\nX: y", "size": 20, "boot": _part._boot()}),
+            json.dumps({"export_id": ID, "validator": "\ud800", "size": 20, "boot": _part._boot()}),
+            json.dumps({"export_id": ID, "validator": "", "size": 20, "boot": _part._boot()}),
+            json.dumps({"export_id": ID, "validator": '"5f1e"', "size": 20, "boot": 1}),
+        ],
+    )
+    def test_not_by_a_note_of_another_kind(self, target: Path, text: str) -> None:
+        """Whatever stands beside a part, it is no reason to fail."""
+        leave_behind(target, BODY[:12])
+        note(target).write_text(text)
+        part = Part.open(target)
+        assert part.begun(ID) == (0, Identity())
+        part.leave()
+
+    def test_not_by_a_note_that_cannot_be_read(self, target: Path) -> None:
+        """Such as a folder."""
+        leave_behind(target, BODY[:12])
+        note(target).unlink()
+        note(target).mkdir()
+        part = Part.open(target)
+        assert part.begun(ID) == (0, Identity())
+        part.leave()
+
+    def test_not_with_more_bytes_than_the_file_has(self, target: Path) -> None:
+        """They are of something else."""
+        leave_behind(target, BODY * 2)
+        part = Part.open(target)
+        assert part.begun(ID) == (0, Identity())
+        part.leave()
+
+    @pytest.mark.parametrize("boot", ["", "another"])
+    def test_not_after_the_system_began_anew(
+        self, target: Path, boot: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A part may have holes where bytes were not yet on disk."""
+        leave_behind(target, BODY[:12])
+        monkeypatch.setattr(_part, "_boot", lambda: boot)
+        part = Part.open(target)
+        assert part.begun(ID) == (0, Identity())
+        part.leave()
+
+    def test_on_systems_that_do_not_tell(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where nothing tells one run of the system from another, the part is taken for what it seems."""
+        monkeypatch.setattr(_part, "_BOOT", target.with_name("none"))
+        monkeypatch.setattr(_part, "_boot", _part._boot.__wrapped__)
+        assert _part._boot() == ""
+        leave_behind(target, BODY[:12])
+        part = Part.open(target)
+        assert part.begun(ID) == (12, SAME)
+        part.leave()
 
     def test_not_of_another_export(self, target: Path) -> None:
         """Its bytes are not those that are wanted."""
@@ -489,6 +545,33 @@ class TestSideBySide:
         for part, body in ((first, BODY), (second, b"of the second")):
             part.finish()
             assert target.read_bytes() == body
+        assert names(target.parent) == {"orders.csv"}
+
+    def test_a_file_system_whose_locks_fail_later(
+        self, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A part that somebody left is not touched by those who cannot lock it."""
+        leave_behind(target, BODY[:12])
+
+        def flock(*_: object) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        begin(target).finish()
+        assert names(target.parent) == {"orders.csv", "orders.csv.part", "orders.csv.part.json"}
+
+    def test_a_part_that_was_removed_meanwhile(self, target: Path) -> None:
+        """By hand, or by a cleaner: the one that another download then began is not put in place."""
+        target.write_bytes(b"of before")
+        first = begin(target)
+        first.path.unlink()
+        second = begin(target, BODY[:10])
+        with pytest.raises(OSError, match="was removed meanwhile"):
+            first.finish()
+        first.leave()
+        assert target.read_bytes() == b"of before"
+        second.finish()
+        assert target.read_bytes() == BODY[:10]
 
 
 class TestLeaving:

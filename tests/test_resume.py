@@ -225,3 +225,37 @@ class TestPart:
         for total in (size, "*"):
             with pytest.raises(ValueError, match="of another size"):
                 part(f"bytes {offset}-{last}/{total}", offset=offset, wanted=Identity(ETAG, size))
+
+
+class TestProof:
+    """A part is gone on with only by what proves that it is of the same file."""
+
+    @pytest.mark.parametrize(
+        ("validator", "headers"),
+        [
+            ('"mine"', {"ETag": '"other"'}),
+            ('"mine"', {"ETag": 'W/"mine"'}),
+            ("Thu, 01 Jan 2026 00:00:03 GMT", {"Last-Modified": "Thu, 01 Jan 2026 00:00:05 GMT"}),
+        ],
+    )
+    def test_another_version(self, validator: str, headers: dict[str, str]) -> None:
+        """A server that ignores If-Range says so itself."""
+        with pytest.raises(ValueError, match="another version"):
+            begin_of(206, {"Content-Range": "bytes 10-19/20", **headers}, 10, Identity(validator, 20))
+
+    @pytest.mark.parametrize("headers", [{}, {"ETag": '"mine"'}, {"Last-Modified": "yesterday"}])
+    def test_the_same_version(self, headers: dict[str, str]) -> None:
+        """What is not said, and what is no validator of this file, is no contradiction."""
+        wanted = Identity('"mine"', 20)
+        assert begin_of(206, {"Content-Range": "bytes 10-19/20", **headers}, 10, wanted) == Begin(10, wanted)
+
+    @pytest.mark.parametrize("said", ["bytes 10-5/6", "bytes 10-9/10", "bytes 10-19/*"])
+    def test_an_end_that_proves_nothing(self, said: str) -> None:
+        """Before the start, or of a file whose size nobody has told."""
+        with pytest.raises(ValueError, match="another size"):
+            begin_of(206, {"Content-Range": said}, 10, Identity('"mine"'))
+
+    @pytest.mark.parametrize("etag", ["", " ", '"', '"a b"', "W/", 'W/"weak"', '"\u00e9"'])
+    def test_what_is_no_strong_etag(self, etag: str) -> None:
+        """It is not asked with."""
+        assert begin_of(200, {"ETag": etag}, 0, Identity()).identity.validator is None

@@ -30,7 +30,7 @@ def payload_of(
         raise TypeError(f"fields are a list of names: write [{fields!r}]")
     given: dict[str, Any] = {
         "order": order,
-        "fields": None if fields is None else [str(name) for name in fields],
+        "fields": None if fields is None else [name_of(name, "a field") for name in fields],
         "filters": None if filters is None else filters_to_wire(filters),
         "campaign_id": campaign_id,
     }
@@ -38,3 +38,10 @@ def payload_of(
         check_parameters(exported_object, **given)
     parameters = {name: value for name, value in given.items() if value is not None}
     return {"parameters": parameters} if parameters else {}
+
+
+def name_of(value: object, what: str) -> str:
+    """The name itself, also of a member of an enum."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is a str, not {type(value).__name__}")
+    return str.__str__(value)

@@ -8,15 +8,19 @@ import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from io import FileIO
 from pathlib import Path
 
 from attrs import asdict, define, frozen
 
-from ._resume import Identity
+from ._resume import Identity, is_validator
 
 if sys.platform != "win32":
     import fcntl
+
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @frozen
@@ -26,6 +30,7 @@ class _Note:
     export_id: str
     validator: str
     size: int | None
+    boot: str
 
 
 @define
@@ -56,7 +61,9 @@ class Part:
         """How many bytes of the export's file an earlier download left here, and which file that was."""
         size = os.fstat(self._file.fileno()).st_size
         note = self._read_note() if size and self.is_lasting else None
-        if note is None or note.export_id != export_id:
+        if note is None or (note.export_id, note.boot) != (export_id, _boot()):
+            return 0, Identity()
+        if note.size is not None and size > note.size:
             return 0, Identity()
         self._note = note
         # The last byte is asked for again, if only to learn that the file is still the same.
@@ -72,7 +79,7 @@ class Part:
         self._note_path.unlink(missing_ok=True)
         self._note = None
         if identity.validator is not None and self.is_lasting:
-            self._note = _Note(export_id, identity.validator, identity.size)
+            self._note = _Note(export_id, identity.validator, identity.size, _boot())
             self._note_path.write_text(json.dumps(asdict(self._note)), encoding="utf-8")
 
     def write(self, pieces: Sequence[bytes]) -> None:
@@ -87,6 +94,9 @@ class Part:
         os.fsync(self._file.fileno())
         if sys.platform == "win32":
             self._file.close()  # an open file cannot be renamed where there are no such locks
+        elif not _is_at(self._file, self.path):
+            check_target(self.target)
+            raise OSError(errno.ESTALE, "what was gathered for it was removed meanwhile")
         # Renamed before the lock is given up: nobody may take it for a part that was left.
         self.path.replace(self.target)
         self._note_path.unlink(missing_ok=True)
@@ -98,7 +108,8 @@ class Part:
         if self._file.closed:
             return
         with suppress(OSError):  # there is an error already, and this one is worth less
-            if not (keep and self._note is not None and os.fstat(self._file.fileno()).st_size > 0):
+            is_kept = keep and self._note is not None and os.fstat(self._file.fileno()).st_size > 0
+            if not is_kept and _is_at(self._file, self.path):
                 self.path.unlink(missing_ok=True)
                 self._note_path.unlink(missing_ok=True)
         with suppress(OSError):
@@ -107,11 +118,16 @@ class Part:
     def _read_note(self) -> _Note | None:
         try:
             said = json.loads(self._note_path.read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         match said:
-            case {"export_id": str(export_id), "validator": str(validator), "size": int() | None as size}:
-                return _Note(export_id, validator, size)
+            case {
+                "export_id": str(export_id),
+                "validator": str(validator),
+                "size": int() | None as size,
+                "boot": str(boot),
+            } if is_validator(validator):
+                return _Note(export_id, validator, size, boot)
             case _:
                 return None
 
@@ -142,11 +158,28 @@ def problem_of(fault: OSError) -> str:
     return _PROBLEMS.get(fault.errno or 0) or fault.strerror or type(fault).__name__
 
 
+@cache
+def _boot() -> str:
+    """What tells this run of the system from others: what was not yet on disk when it ended is lost."""
+    try:
+        return _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def _claim(path: Path) -> FileIO | None:
-    """Open a file to write to it alone; `None` while somebody else does."""
+    """Open a file to write to it alone; `None` while somebody else does, or where there are no locks."""
+    if sys.platform == "win32":
+        return None
     while True:
         file = _open(path)
-        if not _lock(file):
+        try:
+            is_locked = _lock(file)
+        except OSError:
+            is_locked = False
+            if os.fstat(file.fileno()).st_size == 0:
+                path.unlink(missing_ok=True)
+        if not is_locked:
             file.close()
             return None
         if _is_at(file, path):
@@ -163,10 +196,10 @@ def _open(path: Path, flags: int = 0) -> FileIO:
 
 def _lock(file: FileIO) -> bool:
     if sys.platform == "win32":
-        return False  # there, every download has a part of its own
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held by another, or there are no locks on this file system
+    except BlockingIOError:
         return False
     return True
 

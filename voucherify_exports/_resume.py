@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ._wire import http_date
 
+_ETAG = re.compile(r'(?!W/)("?)[!#-~]+\1')  # a strong one; some servers leave out the quotes
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
@@ -51,17 +52,29 @@ def begin_of(status: int, headers: Mapping[str, str], offset: int, wanted: Ident
     match = _CONTENT_RANGE.fullmatch(said)
     if match is None or encoding != "identity" or int(match[1]) != offset:
         raise ValueError(f"a part that was not asked for (Content-Range {said!r})")
-    size = None if match[3] == "*" else int(match[3])
-    if size is None and wanted.size is not None:
-        size = wanted.size
-    if (wanted.size is not None and size != wanted.size) or (size is not None and int(match[2]) + 1 != size):
+    if (
+        headers.get("ETag" if _is_etag(wanted.validator) else "Last-Modified", wanted.validator)
+        != wanted.validator
+    ):
+        raise ValueError("a part of another version of the file")
+    size = wanted.size if match[3] == "*" else int(match[3])
+    if size is None or size != (wanted.size or size) or not offset < int(match[2]) + 1 == size:
         raise ValueError(f"a part of another size (Content-Range {said!r})")
     return Begin(offset, Identity(wanted.validator, size))
 
 
+def is_validator(text: str) -> bool:
+    """Whether it is a strong ETag or a date, as they are when they prove that a file is the same."""
+    return _is_etag(text) or http_date(text) is not None
+
+
+def _is_etag(text: str | None) -> bool:
+    return text is not None and _ETAG.fullmatch(text) is not None
+
+
 def _validator(headers: Mapping[str, str]) -> str | None:
     etag, modified = headers.get("ETag"), headers.get("Last-Modified")
-    if etag is not None and not etag.startswith("W/"):
+    if _is_etag(etag):
         return etag
     changed, answered = http_date(modified), http_date(headers.get("Date"))
     # A date is as good if the file can hardly have changed again within that second.

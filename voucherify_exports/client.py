@@ -15,7 +15,7 @@ from ._api import Api, Polls, check_list, each_export
 from ._clock import Clock, SystemClock
 from ._download import Downloads, Progress
 from ._file import Source
-from ._parameters import ExportOptions, payload_of
+from ._parameters import ExportOptions, name_of, payload_of
 from ._quota import Quota
 from ._settings import check_base_url, check_range, choose_auth, cluster_url
 from ._transport import Transport
@@ -196,15 +196,16 @@ class ExportsClient:
         ...     "voucher", fields=["code", "value"], filters=where(code=contains("SUMMER"))
         ... )  # doctest: +SKIP
         """
+        name = name_of(exported_object, "an exported object")
         body = payload_of(
-            exported_object,
+            name,
             fields=fields,
             order=order,
             filters=filters,
             campaign_id=campaign_id,
             strict=strict,
         )
-        return await self._api.create("/v1/exports", {"exported_object": str(exported_object), **body})
+        return await self._api.create("/v1/exports", {"exported_object": name, **body})
 
     async def create_order_export(self, **options: Unpack[ExportOptions]) -> Export:
         """Create an export of orders; `options` as for `create_export`."""
