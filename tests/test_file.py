@@ -380,6 +380,14 @@ class TestAnotherFile:
         assert "zoe" not in shown
         assert len(shown) < 5000
 
+    async def test_a_header_that_is_too_long(self, connect: Connect) -> None:
+        """Nor is more of a broken answer told than shows what is wrong."""
+        client = connect(retry=RetryPolicy(attempts=1))
+        async with scripted(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n") as server:
+            with pytest.raises(DownloadError, match="Got more than") as caught:
+                await taken(client, finished(server.url))
+        assert "x" * 500 not in "".join(traceback.format_exception(caught.value))
+
     async def test_shorter_than_its_range(self, connect: Connect) -> None:
         """A part that ends where it should not is gone on with."""
         broken = http(200, BODY[:1000], Content_Length=2000, ETag='"one"')

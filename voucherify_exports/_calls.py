@@ -14,6 +14,8 @@ from .errors import (
 
 LOOK_FOR_IT = "the export may exist nevertheless: look for it in list_exports() before creating it again"
 
+LONGEST_REASON = 300  # characters
+
 _TRANSIENT = {408, 500, 502, 503, 504}
 
 
@@ -64,7 +66,7 @@ def transport_error(
     call: Call, fault: Exception, attempt: int, timeout: float, redact: Redactor
 ) -> TransportError:
     """The error for an exception of aiohttp's, or the system's, that ended a call."""
-    text = f"{call}: {redact(_reason(fault, timeout))} (attempt {attempt})"
+    text = f"{call}: {redact(_reason(fault, timeout))[:LONGEST_REASON]} (attempt {attempt})"
     if call.creates and not isinstance(fault, aiohttp.ClientConnectorError):
         return CreateUncertainError(f"{text}; {LOOK_FOR_IT}", attempts=attempt)
     return TransportError(text, attempts=attempt)

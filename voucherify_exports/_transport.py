@@ -14,6 +14,7 @@ from tenacity import RetryCallState
 from yarl import URL
 
 from ._calls import (
+    LONGEST_REASON,
     LOOK_FOR_IT,
     Call,
     is_repeatable,
@@ -324,7 +325,8 @@ class Transport:
     def _showable(self, fault: Exception) -> Exception | None:
         """The fault as a cause, unless it quotes a secret or an answer, which the traceback would show."""
         text = message_of(fault)
-        return fault if "\n" not in text and self.redact(str(fault)) == str(fault) else None
+        is_plain = "\n" not in text and len(text) <= LONGEST_REASON
+        return fault if is_plain and self.redact(str(fault)) == str(fault) else None
 
     def _keep_books(self, answer: Answer) -> RateLimit:
         now = self._clock.monotonic()
