@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import assert_type
 
 import aiohttp
@@ -18,6 +19,7 @@ from voucherify_exports import (
     ColumnType,
     Condition,
     CreateUncertainError,
+    DownloadError,
     Event,
     Export,
     ExportedObject,
@@ -118,6 +120,33 @@ async def listing(client: ExportsClient) -> list[str]:
             if export.exported_object == ExportedObject.ORDER or export.status == "DONE":
                 break
     return [export.id async for export in client.list_exports() if export.is_failed]
+
+
+async def creating(client: ExportsClient, since: datetime, names: set[str]) -> Export:
+    export = await client.create_export(
+        ExportedObject.VOUCHER, fields=names, order="-created_at", filters=where(created_at=after(since))
+    )
+    assert_type(export, Export)
+    await client.create_order_export(fields=("id", "status"), filters={"junction": "and"})
+    await client.create_voucher_transactions_export("SUMMER-2026", strict=False)
+    return await client.create_points_expiration_export("camp_1")
+
+
+async def files(client: ExportsClient, export: Export, folder: Path) -> int:
+    def show(received: int, total: int | None) -> None:
+        print(received, total)
+
+    assert_type(await client.download(export, folder / "a.csv", on_progress=show, resume=False), Path)
+    assert_type(await client.export_to("b.csv", "order", fields=["id"], timeout=60, on_update=print), Path)
+    size = 0
+    try:
+        async for piece in client.stream(export.id):
+            assert_type(piece, bytes)
+            size += len(piece)
+    except DownloadError as error:
+        assert_type(error.path, Path | None)
+        return error.bytes_received
+    return size
 
 
 async def deleting(client: ExportsClient, export: Export) -> bool:
