@@ -17,6 +17,7 @@ from simulation.simulated import Plan
 
 
 class TestRows:
+    @pytest.mark.timeout(120)  # twenty seconds of computing under asyncio's debug mode
     @pytest.mark.parametrize(
         ("waiters", "plan", "requests", "mean", "p95"),
         ROWS,
