@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 from canned import Api
+from hypothesis import settings
 from tenacity import wait_none
 
 from voucherify_exports import ExportsClient, RetryPolicy, Sandbox
+
+settings.register_profile("seeded", derandomize=True)
+settings.load_profile("seeded")
 
 
 @pytest.fixture

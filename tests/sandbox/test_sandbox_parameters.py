@@ -64,6 +64,16 @@ class TestAnything:
         keys = ("invalid_payload", "invalid_export_fields", "invalid_export_params")
         assert refused(payload) in (None, *((400, key) for key in keys))
 
+    @pytest.mark.parametrize("name", ["metadata.\ud800", "metadata.\udfff.x"])
+    def test_half_characters(self, name):
+        """JSON can hold a name that no file could."""
+        filters = {name: {"conditions": {"$is": [name]}}}
+        parameters = {"fields": [name], "filters": filters}
+        payload = {"exported_object": "order", "parameters": parameters}
+        assert refused(payload) == (400, "invalid_export_fields")
+        payload["parameters"] = {"filters": filters}
+        assert refused(payload) == (400, "invalid_export_params")
+
     @given(st.binary())
     def test_bytes(self, body):
         """Bytes that are nothing are refused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -147,16 +148,21 @@ def default_fields(exported_object: str) -> tuple[str, ...]:
     return _DEFAULT_FIELDS.get(exported_object, FIELDS[exported_object])
 
 
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # which JSON can hold, and a file cannot
+
+
 def is_field(exported_object: str, name: str) -> bool:
     """Tell whether a field can be asked for; `metadata.<name>` is one property of the metadata."""
     if name.partition(".")[0] == "metadata" and name != "metadata.":
-        return exported_object not in WITHOUT_METADATA
+        return exported_object not in WITHOUT_METADATA and not _HALF_CHARACTER.search(name)
     return name in FIELDS[exported_object]
 
 
 def is_filter(exported_object: str, name: str) -> bool:
     """Tell whether rows can be filtered by a name."""
-    return name in FILTERS[exported_object] or name.startswith(FILTER_PREFIXES.get(exported_object, ()))
+    if name.startswith(FILTER_PREFIXES.get(exported_object, ())):
+        return not _HALF_CHARACTER.search(name)
+    return name in FILTERS[exported_object]
 
 
 def column_of(exported_object: str, name: str) -> str | None:
