@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -13,6 +13,7 @@ from ._clock import Clock
 from ._file import File, Source
 from ._part import Part, check_target, problem_of
 from ._resume import Identity
+from ._threads import in_thread, to_its_end
 from .errors import DownloadError
 from .models import Export
 
@@ -49,7 +50,7 @@ class Downloads:
     async def check_target(self, target: Path) -> None:
         """Raise `DownloadError` where no file could be put."""
         try:
-            await _in_thread(partial(check_target, target))
+            await in_thread(partial(check_target, target))
         except OSError as fault:
             raise DownloadError(
                 f"No file can be put at {target}: {problem_of(fault)}", path=target
@@ -69,7 +70,7 @@ class Downloads:
                 await self._fill(part, file, on_progress, resume=resume)
                 await _on_disk(file, part.finish)
             finally:
-                await _in_thread(partial(part.leave, keep=resume))
+                await in_thread(partial(part.leave, keep=resume))
         file.complete(began)
 
     async def _fill(self, part: Part, file: File, on_progress: Progress | None, *, resume: bool) -> None:
@@ -138,7 +139,7 @@ class _Writer:
         if self._writing is not None:
             writing, self._writing = self._writing, None
             with _disk_faults(self._file):
-                await _to_its_end(writing)
+                await to_its_end(writing)
             self._written += self._writing_size
             if self._writing_size and not self._is_anew:
                 self._report(self._written)
@@ -152,7 +153,7 @@ async def _on_disk(
     file: File, work: Callable[[], _Result], undo: Callable[[_Result], object] | None = None
 ) -> _Result:
     with _disk_faults(file):
-        return await _in_thread(work, undo)
+        return await in_thread(work, undo)
 
 
 @contextmanager
@@ -162,22 +163,3 @@ def _disk_faults(file: File) -> Generator[None]:
         yield
     except OSError as fault:
         raise file.error(problem_of(fault)) from fault
-
-
-async def _in_thread(work: Callable[[], _Result], undo: Callable[[_Result], object] | None = None) -> _Result:
-    return await _to_its_end(asyncio.get_running_loop().run_in_executor(None, work), undo)
-
-
-async def _to_its_end(
-    work: asyncio.Future[_Result], undo: Callable[[_Result], object] | None = None
-) -> _Result:
-    """Await work in a thread, to its end even when cancelled: nobody else may touch its file before."""
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
-        if work.exception() is None and undo is not None:
-            undo(work.result())
-        raise

@@ -1,33 +1,46 @@
 """The front door: one object through which everything is asked."""
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import aiohttp
 from attrs import frozen
 from yarl import URL
 
+from . import tables
 from ._api import Api, Polls, check_list, each_export
 from ._clock import Clock, SystemClock
+from ._columns import Names
+from ._conversion import Conversions, Convert
+from ._creates import Creates
 from ._download import Downloads, Progress
 from ._file import Source
-from ._parameters import ExportOptions, name_of, payload_of
+from ._parameters import ExportOptions
 from ._quota import Quota
 from ._settings import check_base_url, check_range, choose_auth, cluster_url
+from ._threads import in_thread
 from ._transport import Transport
 from ._trust import Trust
 from ._watcher import Watcher
-from ._wire import export_path, quoted_id
+from ._wire import export_path
 from .auth import Auth
 from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
 from .events import EventHook, log_event
-from .filters import Filters
 from .models import Export, ExportPage
 from .polling import PollPolicy, RetryPolicy
+from .tables import CellOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+_Result = TypeVar("_Result")
 
 
 @frozen
@@ -39,7 +52,7 @@ class WaitOutcome:
     error: VoucherifyExportsError | None = None
 
 
-class ExportsClient:
+class ExportsClient(Creates):
     """The exports of one Voucherify project, for asyncio.
 
     >>> async with ExportsClient(app_id, app_token) as client:  # doctest: +SKIP
@@ -109,19 +122,18 @@ class ExportsClient:
             emit=emit,
         )
         self._api = Api(self._transport)
-        self._downloads = Downloads(
-            Source(
-                transport=self._transport,
-                trust=trust,
-                base_url=self._base_url,
-                get_export=self._api.get,
-                retry=retry,
-                max_quota_wait=max_quota_wait,
-                clock=clock,
-                emit=emit,
-            ),
-            max_connections,
+        source = Source(
+            transport=self._transport,
+            trust=trust,
+            base_url=self._base_url,
+            get_export=self._api.get,
+            retry=retry,
+            max_quota_wait=max_quota_wait,
+            clock=clock,
+            emit=emit,
         )
+        self._downloads = Downloads(source, max_connections)
+        self._conversions = Conversions(source, self._downloads)
         self._watcher = Watcher(Polls(self._transport), quota, clock, emit)
 
     @classmethod
@@ -172,73 +184,6 @@ class ExportsClient:
         that is no export, `RateLimitedError` when the quota is spent for longer than `max_quota_wait`.
         """
         return await self._api.get(export_id)
-
-    async def create_export(
-        self,
-        exported_object: str,
-        *,
-        fields: Iterable[str] | None = None,
-        order: str | None = None,
-        filters: Filters | Mapping[str, object] | None = None,
-        campaign_id: str | None = None,
-        strict: bool = True,
-    ) -> Export:
-        """Create an export, which Voucherify then works on: wait for it with `wait_until_done`.
-
-        `exported_object` is an `ExportedObject` or its name. Without `fields` Voucherify chooses them;
-        `filters` are written with `where` and `any_of`, or as the API has them; `campaign_id` goes with
-        vouchers. All are checked against `voucherify_exports.catalog` first, which `strict=False` skips.
-
-        Raises `ValueError` for what the catalog does not know, `CreateUncertainError` when the request
-        was sent and its answer lost: it is never sent twice.
-
-        >>> export = await client.create_export(
-        ...     "voucher", fields=["code", "value"], filters=where(code=contains("SUMMER"))
-        ... )  # doctest: +SKIP
-        """
-        name = name_of(exported_object, "an exported object")
-        body = payload_of(
-            name,
-            fields=fields,
-            order=order,
-            filters=filters,
-            campaign_id=campaign_id,
-            strict=strict,
-        )
-        return await self._api.create("/v1/exports", {"exported_object": name, **body})
-
-    async def create_order_export(self, **options: Unpack[ExportOptions]) -> Export:
-        """Create an export of orders; `options` as for `create_export`."""
-        return await self._create("order", "/v1/orders/export", options)
-
-    async def create_voucher_transactions_export(self, code: str, **options: Unpack[ExportOptions]) -> Export:
-        """Create an export of the transactions of one voucher; `options` as for `create_export`."""
-        path = f"/v1/vouchers/{quoted_id(code, 'a voucher code', 'SUMMER-2026')}/transactions/export"
-        return await self._create("voucher_transactions", path, options)
-
-    async def create_campaign_transactions_export(
-        self, campaign_id: str, **options: Unpack[ExportOptions]
-    ) -> Export:
-        """Create an export of the transactions of a campaign; `options` as for `create_export`."""
-        path = f"/v1/campaigns/{quoted_id(campaign_id, 'a campaign id', 'camp_…')}/transactions/export"
-        return await self._create("voucher_transactions", path, options)
-
-    async def create_member_transactions_export(
-        self, member_id: str, **options: Unpack[ExportOptions]
-    ) -> Export:
-        """Create an export of a loyalty member's transactions; `options` as for `create_export`."""
-        path = f"/v1/loyalties/members/{quoted_id(member_id, 'a member id', 'v_…')}/transactions/export"
-        return await self._create("voucher_transactions", path, options)
-
-    async def create_points_expiration_export(
-        self, campaign_id: str, **options: Unpack[ExportOptions]
-    ) -> Export:
-        """Create an export of when a campaign's points expire; `options` as for `create_export`."""
-        path = f"/v1/loyalties/{quoted_id(campaign_id, 'a campaign id', 'camp_…')}/points-expiration/export"
-        return await self._create("points_expiration", path, options)
-
-    async def _create(self, exported_object: str, path: str, options: ExportOptions) -> Export:
-        return await self._api.create(path, payload_of(exported_object, **options))
 
     async def list_page(
         self, page: int = 1, *, order: str = "-created_at", page_size: int = 100
@@ -375,6 +320,47 @@ class ExportsClient:
         await self._downloads.to_file(export, target, on_progress=on_progress, resume=resume)
         return target
 
+    async def rows(self, export: str | Export, *, names: Names = "field") -> AsyncGenerator[dict[str, str]]:
+        """Each row of a finished export's file as a dict of texts, `""` for an empty cell.
+
+        `names` calls the columns as the fields of the API (`"field"`) or as the file does (`"header"`), see
+        `voucherify_exports.tables`. Memory stays flat. Errors are those of `stream`, and `TableError` for a
+        file that is no table.
+
+        >>> async for row in client.rows(export):  # doctest: +SKIP
+        ...     print(row["voucher_code"], row["result"])
+        """
+        _check_wanted(export)
+        self._check_open()
+        async with aclosing(self._conversions.rows(export, names)) as rows:
+            async for row in rows:
+                yield row
+
+    async def to_arrow(self, export: str | Export, **options: Unpack[CellOptions]) -> "pa.Table":
+        """A finished export's file as a `pyarrow.Table`; needs the extra `arrow`.
+
+        The options are those of `voucherify_exports.tables`: `names`, `strict`, `json`. The file is kept in
+        the folder for temporary files meanwhile. Errors are those of `download`, `TableError` for a file
+        that is no table, and `MissingExtraError` before anything is sent.
+        """
+        return await self._converted("arrow", export, tables.to_arrow, options)
+
+    async def to_pandas(self, export: str | Export, **options: Unpack[CellOptions]) -> "pd.DataFrame":
+        """A finished export's file as a `pandas.DataFrame`; as `to_arrow`, with the extra `pandas`."""
+        return await self._converted("pandas", export, tables.to_pandas, options)
+
+    async def to_polars(self, export: str | Export, **options: Unpack[CellOptions]) -> "pl.DataFrame":
+        """A finished export's file as a `polars.DataFrame`; as `to_arrow`, with the extra `polars`."""
+        return await self._converted("polars", export, tables.to_polars, options)
+
+    async def _converted(
+        self, extra: str, export: str | Export, convert: Convert[_Result], options: CellOptions
+    ) -> _Result:
+        _check_wanted(export)
+        self._check_open()
+        await in_thread(partial(tables.check_extra, extra))  # which imports
+        return await self._conversions.table(export, convert, options)
+
     async def export_to(
         self,
         path: str | os.PathLike[str],
@@ -385,21 +371,24 @@ class ExportsClient:
         poll: PollPolicy | None = None,
         on_update: Callable[[Export], object] | None = None,
         on_progress: Progress | None = None,
+        cells: CellOptions | None = None,
         **options: Unpack[ExportOptions],
     ) -> Path:
-        """Create an export, wait for it, download its file to a path that ends in `.csv`.
+        """Create an export, wait for it, download its file, and write it as the suffix of the path says.
 
-        The arguments are those of `create_export`, `wait_until_done` and `download`, and so are the
-        errors; `ValueError` for another suffix, and `DownloadError` for a place where no file can be,
-        come before anything is created.
+        That is `.csv` for the file as it is, or `.parquet`, `.arrow` or `.jsonl`, for which `cells` holds
+        the options of `to_arrow`. The other arguments are those of `create_export`, `wait_until_done` and
+        `download`, and so are the errors; `ValueError` for another suffix, `MissingExtraError`, and
+        `DownloadError` for a place where no file can be, come before anything is created.
         """
         target = Path(path)
-        if target.suffix.lower() != ".csv":
-            raise ValueError(f"the path must end in .csv, not {target.suffix or target.name!r}")
+        is_table = await in_thread(partial(tables.is_table, target))  # which imports pyarrow
         await self._downloads.check_target(target)
         created = await self.create_export(exported_object, campaign_id=campaign_id, **options)
         done = await self.wait_until_done(created, timeout=timeout, poll=poll, on_update=on_update)
-        return await self.download(done, target, on_progress=on_progress)
+        if not is_table:
+            return await self.download(done, target, on_progress=on_progress)
+        return await self._conversions.file(done, target, cells or {}, on_progress=on_progress)
 
 
 def _check_wanted(export: str | Export) -> tuple[str, Export | None]:

@@ -2,6 +2,7 @@
 
     VoucherifyExportsError
     ├── ConfigurationError (ValueError)      credentials, base_url, ids: before anything is sent
+    │   └── MissingExtraError (ImportError)  a package that an extra installs is not there
     ├── ApiError                             Voucherify answered with an error
     │   ├── BadRequestError                  400
     │   ├── AuthenticationError              401
@@ -17,6 +18,7 @@
     ├── ExportFailedError                    the export ended in ERROR
     ├── WaitTimeoutError (TimeoutError)      the export was not finished in time
     ├── DownloadError                        the file did not arrive whole
+    ├── TableError (ValueError)              a file that is no table, or cells of another type
     └── ClientClosedError                    the client was closed
 
 Each survives `pickle` and `copy`, and none holds a token, a whole app id, or the query of a result URL.
@@ -48,6 +50,10 @@ def _revive(
 
 class ConfigurationError(VoucherifyExportsError, ValueError):
     """Credentials, a URL or an id that cannot be right; nothing was sent."""
+
+
+class MissingExtraError(ConfigurationError, ImportError):
+    """A package is not installed, without which this cannot be done; the message names the extra."""
 
 
 class ApiError(VoucherifyExportsError):
@@ -210,6 +216,22 @@ class DownloadError(VoucherifyExportsError):
         super().__init__(text)
         self.bytes_received = bytes_received
         self.path = path
+
+
+class TableError(VoucherifyExportsError, ValueError):
+    """A file that cannot be read as a table, or a cell that does not fit its column's type.
+
+    `line` is counted from 1, the header's; `column` is the title in the file and `value` the cell; each
+    is `None` where it is not the matter.
+    """
+
+    def __init__(
+        self, text: str, *, line: int | None = None, column: str | None = None, value: str | None = None
+    ) -> None:
+        super().__init__(text)
+        self.line = line
+        self.column = column
+        self.value = value
 
 
 class ClientClosedError(VoucherifyExportsError):

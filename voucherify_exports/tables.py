@@ -1,0 +1,229 @@
+"""Files of exports as rows, Arrow tables, DataFrames, Parquet and JSON Lines.
+
+>>> from voucherify_exports import tables
+>>> tables.to_parquet("redemptions.csv", "redemptions.parquet", export="redemption")  # doctest: +SKIP
+
+`source` is the path of a CSV file, or a binary file that can seek; a file of any size takes little memory,
+unless the whole table is asked for. All but `rows` needs the extra `arrow`. The options of each function:
+
+- `export`: the `Export` that the file is of, or the name of its exported object; with a name, `fields` are
+  those that were asked for. Without it nothing is known: columns keep their titles, and are text.
+- `names`: `"field"` calls the columns as the API does (`voucher_type`), `"header"` as the file ("Voucher
+  Type"). `metadata` becomes a column `metadata.<property>` for each property. When the titles do not
+  fit the fields that were asked for, all columns keep their titles and are text, with a `ColumnWarning`.
+- `strict`: a cell that does not fit the type of its column raises `TableError` with the line, the column
+  and the value. Otherwise the whole column becomes text, with a `ColumnWarning` that tells the same.
+- `json`: `"text"` leaves cells of JSON as they are, `"parse"` makes structs of them, but where all objects
+  are empty.
+- `on_progress`: called with the rows that were read, from 0 again when the file is read once more.
+
+Types are those of the catalog. Timestamps are in UTC and in microseconds, integers have 64 bits, decimals
+38 digits of which 18 follow the point, and an empty cell is null.
+
+`TableError` says on which line a file is no table: rows of another length, quotes that are missing, text that
+is not UTF-8. No row is dropped or merged.
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypedDict, TypeVar, Unpack
+
+from ._columns import ColumnWarning, Names, Origin, RowMaker
+from ._csv import pieces, records
+from ._part import Part, check_target
+from ._resume import Identity
+from .errors import MissingExtraError
+from .models import Export
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from ._arrow import Consume
+
+__all__ = [
+    "CellOptions",
+    "ColumnWarning",
+    "TableOptions",
+    "convert",
+    "rows",
+    "to_arrow",
+    "to_jsonl",
+    "to_pandas",
+    "to_parquet",
+    "to_polars",
+]
+
+_Result = TypeVar("_Result")
+Source: TypeAlias = str | os.PathLike[str] | BinaryIO
+
+
+class CellOptions(TypedDict, total=False):
+    """How names and cells are read, see the top of this module."""
+
+    names: Names
+    strict: bool
+    json: Literal["text", "parse"]
+
+
+class TableOptions(CellOptions, total=False):
+    """What the functions of this module take, see its top."""
+
+    export: Export | str | None
+    fields: Sequence[str] | None
+    on_progress: Callable[[int], object]
+
+
+def rows(
+    source: Source,
+    *,
+    export: Export | str | None = None,
+    fields: Sequence[str] | None = None,
+    names: Names = "field",
+) -> Iterator[dict[str, str]]:
+    """Each row as a dict of texts as they are in the file, `""` for an empty cell.
+
+    >>> for row in rows("vouchers.csv", export="voucher"):  # doctest: +SKIP
+    ...     print(row["code"], row["loyalty_balance"])
+    """
+    make = RowMaker(Origin.of(export, fields), names)
+    with _opening(source)() as file:
+        yield from make.of(records(pieces(file)))
+
+
+def to_arrow(source: Source, **options: Unpack[TableOptions]) -> "pa.Table":
+    """The file as a `pyarrow.Table`."""
+    check_extra("arrow")
+    from pyarrow import Table
+
+    return _read(source, lambda schema, batches: Table.from_batches(batches, schema), **options)
+
+
+def to_pandas(source: Source, **options: Unpack[TableOptions]) -> "pd.DataFrame":
+    """The file as a `pandas.DataFrame` whose columns have Arrow's types (needs the extra `pandas`)."""
+    check_extra("pandas")
+    from pandas import ArrowDtype
+
+    table = to_arrow(source, **options)
+    # The stubs leave a parameter of it unknown.
+    return table.to_pandas(types_mapper=ArrowDtype)  # pyright: ignore[reportUnknownMemberType]
+
+
+def to_polars(source: Source, **options: Unpack[TableOptions]) -> "pl.DataFrame":
+    """The file as a `polars.DataFrame` (needs the extra `polars`)."""
+    check_extra("polars")
+    from polars import DataFrame
+
+    return DataFrame(to_arrow(source, **options))
+
+
+def to_parquet(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+    """Write the file as Apache Parquet, and return its path, where nothing changes before it is whole."""
+    return _write(source, path, ".parquet", options)
+
+
+def to_jsonl(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+    """Write the file as JSON Lines, and return its path; decimals are numbers with all their digits."""
+    return _write(source, path, ".jsonl", options)
+
+
+def convert(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+    """Write the file as what the suffix says: `.parquet`, `.arrow` (Arrow's file format) or `.jsonl`."""
+    target = Path(path)
+    if not is_table(target):
+        raise ValueError("a .csv file is what there is already")
+    return _write(source, target, target.suffix.lower(), options)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path ends in the suffix of another format than CSV, which can be written here.
+
+    `ValueError` for any other suffix, `MissingExtraError` when pyarrow is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", *_FORMATS):
+        known = ", ".join((".csv", *_FORMATS))
+        raise ValueError(f"the path must end in one of {known}, not {suffix or path.name!r}")
+    if suffix != ".csv":
+        check_extra("arrow")
+    return suffix != ".csv"
+
+
+def check_extra(extra: str) -> None:
+    """Raise `MissingExtraError` when what an extra installs is not there."""
+    for name in _EXTRAS[extra]:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{name} is not installed: pip install 'voucherify-exports[{extra}]'"
+            ) from error
+
+
+_FORMATS = (".parquet", ".arrow", ".jsonl")
+_EXTRAS = {
+    "arrow": ["numpy", "pyarrow"],
+    "pandas": ["numpy", "pyarrow", "pandas"],
+    "polars": ["numpy", "pyarrow", "polars"],
+}
+
+
+def _write(source: Source, path: str | os.PathLike[str], suffix: str, options: TableOptions) -> Path:
+    check_extra("arrow")
+    from ._writers import WRITERS, Sink
+
+    target = Path(path)
+    check_target(target)
+
+    def consume(schema: "pa.Schema", batches: "Iterator[pa.RecordBatch]") -> None:
+        part.restart("", Identity())
+        with Sink(part) as sink:
+            WRITERS[suffix](sink, schema, batches)
+
+    part = Part.open(target)
+    try:
+        _read(source, consume, **options)
+        part.finish()
+    finally:
+        part.leave()
+    return target
+
+
+def _read(
+    source: Source,
+    consume: "Consume[_Result]",
+    *,
+    export: Export | str | None = None,
+    fields: Sequence[str] | None = None,
+    names: Names = "field",
+    strict: bool = False,
+    json: Literal["text", "parse"] = "text",
+    on_progress: Callable[[int], object] = lambda rows: None,
+) -> "_Result":
+    from ._arrow import Table
+    from ._structs import read_parsed
+
+    if json not in ("text", "parse"):
+        raise ValueError(f"json must be 'text' or 'parse', not {json!r}")
+    origin = Origin.of(export, fields)
+    table = Table.of(_opening(source), origin, names=names, strict=strict, on_progress=on_progress)
+    return read_parsed(table, consume) if json == "parse" else table.read(consume)
+
+
+def _opening(source: Source) -> Callable[[], AbstractContextManager[BinaryIO]]:
+    """What gives the file from its start, as often as it takes."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        return lambda: path.open("rb")
+    start = source.tell()
+
+    @contextmanager
+    def again() -> Generator[BinaryIO]:
+        source.seek(start)
+        yield source
+
+    return again
