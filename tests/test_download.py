@@ -537,7 +537,7 @@ class TestExportTo:
         self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path, name: str
     ) -> None:
         """Nothing is created."""
-        with pytest.raises(ValueError, match=r"the path must end in \.csv"):
+        with pytest.raises(ValueError, match=r"the path must end in one of \.csv, \.parquet"):
             await client.export_to(tmp_path / name, "voucher")
         assert sandbox.requests == []
 

@@ -16,7 +16,9 @@ from voucherify_exports import (
     Export,
     ExportFailedError,
     InvalidResponseError,
+    MissingExtraError,
     RateLimitedError,
+    TableError,
     TransportError,
     VoucherifyExportsError,
     WaitTimeoutError,
@@ -48,6 +50,8 @@ ERRORS = [
     ExportFailedError(Export.from_dict(running("ERROR"))),
     WaitTimeoutError(ID, elapsed=2.0, polls=3, last_export=Export.from_dict(running())),
     DownloadError("cut", bytes_received=7, path=Path("x.csv")),
+    MissingExtraError("not installed"),
+    TableError("odd", line=3, column="Value", value="x"),
     ClientClosedError(),
     ClientClosedError("other words"),
 ]
@@ -58,6 +62,7 @@ class TestTree:
         ("name", "bases"),
         [
             ("ConfigurationError", ["VoucherifyExportsError", "ValueError"]),
+            ("MissingExtraError", ["ConfigurationError", "ImportError"]),
             ("ApiError", ["VoucherifyExportsError"]),
             ("BadRequestError", ["ApiError"]),
             ("AuthenticationError", ["ApiError"]),
@@ -73,6 +78,7 @@ class TestTree:
             ("ExportFailedError", ["VoucherifyExportsError"]),
             ("WaitTimeoutError", ["VoucherifyExportsError", "TimeoutError"]),
             ("DownloadError", ["VoucherifyExportsError"]),
+            ("TableError", ["VoucherifyExportsError", "ValueError"]),
             ("ClientClosedError", ["VoucherifyExportsError"]),
         ],
     )

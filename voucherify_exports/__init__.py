@@ -7,6 +7,7 @@
 from typing import TYPE_CHECKING
 
 from ._clock import Clock, SystemClock
+from ._columns import ColumnWarning
 from ._version import __version__
 from .auth import AppKeys, Auth, BearerToken, OAuth
 from .catalog import ColumnType
@@ -23,10 +24,12 @@ from .errors import (
     ExportFailedError,
     ExportNotFoundError,
     InvalidResponseError,
+    MissingExtraError,
     PermissionDeniedError,
     PlanLimitError,
     RateLimitedError,
     ServerError,
+    TableError,
     TransportError,
     VoucherifyExportsError,
     WaitTimeoutError,
@@ -101,6 +104,7 @@ __all__ = [
     "ClientClosedError",
     "Clock",
     "ColumnType",
+    "ColumnWarning",
     "Condition",
     "ConfigurationError",
     "ConflictError",
@@ -122,6 +126,7 @@ __all__ = [
     "ExportsClient",
     "Filters",
     "InvalidResponseError",
+    "MissingExtraError",
     "OAuth",
     "PermissionDeniedError",
     "PlanLimitError",
@@ -138,6 +143,7 @@ __all__ = [
     "ServerError",
     "StatusChanged",
     "SystemClock",
+    "TableError",
     "TransportError",
     "VoucherifyExportsError",
     "WaitEnded",

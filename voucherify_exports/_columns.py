@@ -97,15 +97,17 @@ def _type(entry: CatalogEntry | None, field: str | None) -> ColumnType:
     return found.type if found else ColumnType.TEXT
 
 
-def _distinct(names: Sequence[str]) -> Iterator[str]:
+def _distinct(names: Sequence[str]) -> list[str]:
     """The names, of which a repeated one gets a number: a row may not lose a cell."""
     taken = set(names)
     seen = Counter[str]()
+    distinct: list[str] = []
     for name in names:
         seen[name] += 1
         while seen[name] > 1 and f"{name} ({seen[name]})" in taken:
             seen[name] += 1
-        yield name if seen[name] == 1 else f"{name} ({seen[name]})"
+        distinct.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return distinct
 
 
 @define
