@@ -63,5 +63,11 @@ def bench(session: nox.Session) -> None:
     """Print what waiting and downloading cost, beside plainer ways; nothing is judged."""
     install(session, "tests")
     session.env["PYTHONPATH"] = "tests"
-    for script in ("simulation.bench", "simulation.cost", "simulation.overhead", "downloads.bench"):
+    for script in (
+        "simulation.bench",
+        "simulation.cost",
+        "simulation.overhead",
+        "downloads.bench",
+        "tables.bench",
+    ):
         session.run("python", "-m", script)

@@ -19,7 +19,7 @@ from ._part import Part
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_GROUP = 32 * 1024 * 1024  # bytes of a row group before it is compressed
+_GROUP = 16 * 1024 * 1024  # bytes of a row group before it is compressed
 
 
 class Sink(RawIOBase):
