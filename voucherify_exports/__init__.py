@@ -92,6 +92,7 @@ from .models import (
 from .polling import PollPolicy, RetryPolicy
 
 if TYPE_CHECKING:
+    from ._notebook import Shell
     from .sandbox import Sandbox
 
 __all__ = [
@@ -188,3 +189,17 @@ def __getattr__(name: str) -> object:
 
         return Sandbox
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(ipython: "Shell") -> None:
+    """Show what a gather gives as one table: `%load_ext voucherify_exports` calls this."""
+    from ._notebook import register
+
+    register(ipython)
+
+
+def unload_ipython_extension(ipython: "Shell") -> None:
+    """Undo that: `%unload_ext voucherify_exports` calls this."""
+    from ._notebook import unregister
+
+    unregister(ipython)

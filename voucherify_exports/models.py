@@ -20,6 +20,7 @@ from cattrs import Converter, transform_error
 from cattrs.errors import ClassValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
+from ._html import table
 from ._redact import hide_queries
 
 JSONObject: TypeAlias = Mapping[str, Any]
@@ -92,6 +93,10 @@ def _show_url(url: str) -> str:
     return repr(hide_queries(url))
 
 
+def _show_result(result: "ExportResult | None") -> str:
+    return "ExportResult(…)" if result else "None"
+
+
 @frozen
 class ExportResult:
     """Where the file of a finished export is.
@@ -126,7 +131,7 @@ class Export:
     status: ExportStatus = field(converter=ExportStatus, repr=str)
     exported_object: ExportedObject = field(converter=ExportedObject, repr=str, hash=False)
     created_at: datetime = field(repr=str, hash=False)
-    result: ExportResult | None = field(default=None, hash=False)
+    result: ExportResult | None = field(default=None, hash=False, repr=_show_result)
     object: str = field(default="export", converter=_intern, repr=False, hash=False)
     channel: str | None = field(default=None, converter=optional(_intern), repr=False, hash=False)
     parameters: ExportParameters | None = field(default=None, repr=False, hash=False)
@@ -155,6 +160,10 @@ class Export:
         """Whether the export ended, well or not; never so with a status that is not known."""
         return self.is_done or self.is_failed
 
+    def _repr_html_(self) -> str:
+        """The export in a notebook."""
+        return table(COLUMNS, [cells_of(self)])
+
     @classmethod
     def from_dict(cls, wire: JSONObject) -> Self:
         """The export in an object of the API's JSON.
@@ -172,6 +181,17 @@ class Export:
         if text and _parse_time(text) == self.created_at:
             wire["created_at"] = text
         return wire
+
+
+COLUMNS = ("id", "object", "status", "created at", "file")
+"""What notebooks show of an export."""
+
+
+def cells_of(export: Export) -> tuple[str, ...]:
+    """An export in these columns; not its URL, which holds a secret."""
+    created_at = f"{export.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    is_ready = "ready" if export.result_url else ""
+    return (export.id, str(export.exported_object), str(export.status), created_at, is_ready)
 
 
 @frozen(kw_only=True)
