@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pandas as pd
@@ -281,6 +282,21 @@ class Slow(io.BytesIO):
         return super().read(min(self._size, size or 0) if size and size > 0 else self._size)
 
 
+class Held(io.BytesIO):
+    """A file whose reads wait."""
+
+    def __init__(self, data: bytes, order: list[str]) -> None:
+        super().__init__(data)
+        self._order = order
+        self.is_read, self.may_go_on = Event(), Event()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.is_read.set()
+        self.may_go_on.wait()
+        self._order.append("read")
+        return super().read(size)
+
+
 class TestChecked:
     """What pyarrow reads from, in threads of its own."""
 
@@ -313,6 +329,30 @@ class TestChecked:
         """Python's own reader knows better, and has read it already."""
         checked = _Checked(io.BytesIO(b'x"y'), is_well_formed=True)
         assert checked.read(100) == b'x"y\n'
+
+    def test_closing_lets_go_of_the_file(self) -> None:
+        """Whoever reads the file next has it alone: pyarrow may still be reading ahead."""
+        file = io.BytesIO(b"x\n")
+        checked = _Checked(file, is_well_formed=False)
+        checked.close()
+        assert (checked.read(100), file.tell()) == (b"", 0)
+
+    def test_closing_waits_for_a_read(self) -> None:
+        """A read that is under way ends first."""
+        order: list[str] = []
+        file = Held(b"x\n", order)
+        checked = _Checked(file, is_well_formed=False)
+        reading = Thread(target=lambda: checked.read(100))
+        closing = Thread(target=lambda: (checked.close(), order.append("closed")))
+        reading.start()
+        file.is_read.wait()
+        closing.start()
+        closing.join(0.05)  # enough for one that does not wait
+        file.may_go_on.set()
+        for thread in (reading, closing):
+            thread.join()
+        assert order[0] == "read"
+        assert order[-1] == "closed"
 
 
 class TestParsedJson:

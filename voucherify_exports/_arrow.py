@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from io import BytesIO, RawIOBase, StringIO
 from itertools import islice
+from threading import Lock
 from typing import IO, Any, BinaryIO, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -90,7 +91,10 @@ class Table:
             return
         with self._open() as file:
             try:
-                with self._reader(_Checked(file, is_well_formed=self._is_well_formed)) as batches:
+                with (
+                    _Checked(file, is_well_formed=self._is_well_formed) as checked,
+                    self._reader(checked) as batches,
+                ):
                     rows = 0
                     for batch in batches:
                         rows += len(batch)
@@ -199,13 +203,23 @@ class _Checked(RawIOBase):
         self._ahead: bytes | None = None
         self._quotes = 0
         self._before = b"\n"
+        self._lock = Lock()
 
     def readable(self) -> bool:
         """It can be read, which pyarrow asks for."""
         return True
 
+    def close(self) -> None:
+        """Let go of the file, which threads of pyarrow may still be reading ahead from."""
+        with self._lock:
+            super().close()
+
     def read(self, size: int = -1) -> bytes:
         """The next block; the last one ends with a line end, which pyarrow needs."""
+        with self._lock:
+            return b"" if self.closed else self._next(size)
+
+    def _next(self, size: int) -> bytes:
         if self._ahead is None:
             self._ahead = self._fill(size - 1)
         block, self._ahead = self._ahead, self._fill(size - 1)

@@ -13,6 +13,8 @@ from voucherify_exports import (
     Export,
     ExportFailedError,
     InvalidResponseError,
+    MissingExtraError,
+    TableError,
     TransportError,
     VoucherifyExportsError,
     WaitTimeoutError,
@@ -29,7 +31,9 @@ OTHERS = [
     (CreateUncertainError("no answer"), 7),
     (InvalidResponseError("not an export", problem="no id"), 7),
     (ClientClosedError(), 7),
+    (MissingExtraError("needs pyarrow"), 2),
     (DownloadError("cut short"), 8),
+    (TableError("line 2 is too long"), 8),
     (PermissionError(13, "Permission denied"), 8),
     (TimeoutError("timed out"), 8),
 ]

@@ -12,9 +12,11 @@ from ..errors import (
     DownloadError,
     ExportFailedError,
     ExportNotFoundError,
+    MissingExtraError,
     PermissionDeniedError,
     PlanLimitError,
     RateLimitedError,
+    TableError,
     VoucherifyExportsError,
     WaitTimeoutError,
 )
@@ -22,17 +24,19 @@ from .streams import StreamConsole
 
 INTERRUPTED = 130
 
-# The first that fits counts; 0 is done, and 2 is Typer's own for wrong usage.
+# The first that fits counts; 0 is done, and 2 is also Typer's own for wrong usage.
 _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (ExportFailedError, 1),
     (AuthenticationError, 3),
     (PermissionDeniedError, 3),
+    (MissingExtraError, 2),
     (ConfigurationError, 3),
     (ExportNotFoundError, 4),
     (RateLimitedError, 5),
     (PlanLimitError, 5),
     (WaitTimeoutError, 6),
     (DownloadError, 8),
+    (TableError, 8),
     (VoucherifyExportsError, 7),
     (OSError, 8),
 )
