@@ -287,6 +287,37 @@ class TestExportTo:
         assert {tuple(json.loads(line)) for line in path.read_text().splitlines()} == {("name", "source_id")}
 
 
+class TestSave:
+    """An export that is there already, by the suffix of the path."""
+
+    @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrow", ".jsonl"])
+    async def test_each_format(
+        self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path, suffix: str
+    ) -> None:
+        """It is the same table in each."""
+        export_id = sandbox.add_export("customer", rows=7)
+        path = await client.save(export_id, tmp_path / f"c{suffix}")
+        read = {
+            ".csv": lambda: len(path.read_text().splitlines()) - 1,
+            ".parquet": lambda: pq.read_table(path).num_rows,
+            ".arrow": lambda: pa.ipc.open_file(path).read_all().num_rows,
+            ".jsonl": lambda: len(path.read_text().splitlines()),
+        }
+        assert read[suffix]() == 7
+
+    async def test_another_suffix(self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path) -> None:
+        """Nothing is asked for."""
+        with pytest.raises(ValueError, match=r"must end in one of \.csv"):
+            await client.save("exp_1", tmp_path / "c.xlsx")
+        assert not sandbox.requests
+
+    async def test_not_there(self, client: ExportsClient, tmp_path: Path) -> None:
+        """The errors are those of a download."""
+        with pytest.raises(ExportNotFoundError):
+            await client.save("exp_nope", tmp_path / "c.parquet")
+        assert listed(tmp_path) == ["temporary"]
+
+
 class TestStoppable:
     async def test_cancelled_twice(self) -> None:
         """However often it is cancelled, the thread is waited for."""

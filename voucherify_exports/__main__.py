@@ -8,7 +8,7 @@ def main() -> None:
     try:
         from .cli import run
     except ModuleNotFoundError as error:
-        if error.name not in {"typer", "rich"}:
+        if error.name not in {"typer", "rich", "dotenv"}:
             raise
         sys.stderr.write("The command line needs an extra: pip install 'voucherify-exports[cli]'\n")
         sys.exit(2)

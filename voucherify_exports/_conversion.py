@@ -56,15 +56,16 @@ class Conversions:
             return await self._converted(finished, path, convert, options)
 
     async def file(
-        self, export: Export, target: Path, options: tables.CellOptions, on_progress: Progress | None
+        self, export: str | Export, target: Path, options: tables.CellOptions, on_progress: Progress | None
     ) -> Path:
         """A file of another format, made of one that is kept beside it meanwhile."""
+        finished = await self._source.finished(export)
 
         def convert(source: Path, /, **options: Unpack[tables.TableOptions]) -> Path:
             return tables.convert(source, target, **options)
 
-        async with self._fetched(export, target, on_progress) as path:
-            return await self._converted(export, path, convert, options, target)
+        async with self._fetched(finished, target, on_progress) as path:
+            return await self._converted(finished, path, convert, options, target)
 
     @asynccontextmanager
     async def _fetched(

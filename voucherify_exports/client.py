@@ -382,13 +382,30 @@ class ExportsClient(Creates):
         `DownloadError` for a place where no file can be, come before anything is created.
         """
         target = Path(path)
-        is_table = await in_thread(partial(tables.is_table, target))  # which imports pyarrow
+        await in_thread(partial(tables.is_table, target))  # which imports pyarrow
         await self._downloads.check_target(target)
         created = await self.create_export(exported_object, campaign_id=campaign_id, **options)
         done = await self.wait_until_done(created, timeout=timeout, poll=poll, on_update=on_update)
-        if not is_table:
-            return await self.download(done, target, on_progress=on_progress)
-        return await self._conversions.file(done, target, cells or {}, on_progress=on_progress)
+        return await self.save(done, target, cells=cells, on_progress=on_progress)
+
+    async def save(
+        self,
+        export: str | Export,
+        path: str | os.PathLike[str],
+        *,
+        cells: CellOptions | None = None,
+        on_progress: Progress | None = None,
+    ) -> Path:
+        """Download the file of a finished export, and write it as the suffix of the path says.
+
+        This is the last step of `export_to`, for an export that is there already.
+        """
+        _check_wanted(export)
+        self._check_open()
+        target = Path(path)
+        if not await in_thread(partial(tables.is_table, target)):
+            return await self.download(export, target, on_progress=on_progress)
+        return await self._conversions.file(export, target, cells or {}, on_progress=on_progress)
 
 
 def _check_wanted(export: str | Export) -> tuple[str, Export | None]:

@@ -10,7 +10,7 @@ import struct
 import sys
 import termios
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import IO
 
 from attrs import define, field
@@ -111,6 +111,14 @@ class Terminal:
             self._more.clear()
             await self._more.wait()
         return code
+
+    async def interrupt(self) -> int:
+        """Press Ctrl-C until the command ends: Python misses one that comes just before it reads a line."""
+        while True:
+            self.press(b"\x03")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    return await self.finish()
 
     def receive(self) -> None:
         """Take what was written; an error is how Linux tells that nobody can write any more."""

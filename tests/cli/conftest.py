@@ -1,6 +1,7 @@
 """The commands in this process, against the sandbox."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +13,14 @@ from voucherify_exports.cli.app import app
 
 
 @pytest.fixture
-def invoke(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+def invoke(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
     """Run a command in a thread, as its own loop needs; the environment names the sandbox."""
+    monkeypatch.chdir(tmp_path)
     for name in ("app_id", "app_token"):
         monkeypatch.setenv(f"VOUCHERIFY_{name.upper()}", getattr(sandbox, name))
     monkeypatch.setenv("VOUCHERIFY_BASE_URL", sandbox.url)
 
-    async def invoke(*args: str, **env: Any) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(args), env=env)
+    async def invoke(*args: str, stdin: str | None = None, **env: Any) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, list(args), input=stdin, env=env)
 
     return invoke

@@ -203,9 +203,9 @@ class TestUsage:
         assert "Error: " not in finished.stderr
         assert not sandbox.requests
 
-    @pytest.mark.parametrize("option", ["--app-id", "--app-token", "--token", "--auth"])
+    @pytest.mark.parametrize("option", ["--app-token", "--token", "--auth"])
     @pytest.mark.parametrize("command", ["get", "wait"])
-    async def test_no_option_takes_credentials(self, invoke: Invoke, command: str, option: str) -> None:
+    async def test_no_option_takes_a_secret(self, invoke: Invoke, command: str, option: str) -> None:
         """Options can be read in the list of processes."""
         finished = await invoke(command, "exp_1", option, "secret")
 

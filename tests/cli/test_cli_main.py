@@ -28,9 +28,9 @@ def run_without(module: str) -> subprocess.CompletedProcess[str]:
 
 
 class TestTheExtra:
-    @pytest.mark.parametrize("module", ["typer", "rich"])
+    @pytest.mark.parametrize("module", ["typer", "rich", "dotenv"])
     def test_its_absence_is_told_in_one_line(self, module: str) -> None:
-        """Without typer or rich, stderr says what to install, and the exit code is that of wrong usage."""
+        """Without its packages, stderr says what to install, and the exit code is that of wrong usage."""
         finished = run_without(module)
 
         assert finished.stderr == "The command line needs an extra: pip install 'voucherify-exports[cli]'\n"

@@ -16,6 +16,12 @@ def describe(export: Export) -> Iterator[str]:
         yield one_line(name).ljust(width + 2) + one_line(value)
 
 
+def in_a_line(export: Export) -> str:
+    """The id, the object, the status and the time of an export, in 80 columns for most."""
+    columns = f"{one_line(export.id):28} {one_line(export.exported_object):20} {one_line(export.status):11}"
+    return f"{columns} {export.created_at:%Y-%m-%d %H:%M}"
+
+
 def _facts(export: Export) -> Iterator[tuple[str, str | None]]:
     yield "id", export.id
     yield "object", export.exported_object

@@ -13,14 +13,15 @@ from rich.text import Text
 class StreamConsole(Console):
     """A console on a stream, which is live and coloured only where that is a terminal."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         # Said outright, since FORCE_COLOR and its like would have a pipe taken for a terminal.
         terminal = stream.isatty()
-        drawable = terminal and (stream.encoding or "utf-8").lower().startswith("utf")
+        drawable = terminal and not quiet and (stream.encoding or "utf-8").lower().startswith("utf")
         super().__init__(
             file=stream,
             force_terminal=terminal,
             force_interactive=None if drawable else False,
+            quiet=quiet,
             highlight=False,
             markup=False,
             emoji=False,
@@ -54,6 +55,12 @@ def print_results(lines: Iterable[str]) -> None:
         for line in lines:
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
+
+
+def print_line(line: str) -> None:
+    """Print one line on stdout at once; `BrokenPipeError` when nobody reads any more."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def drop_what_cannot_be_written() -> None:

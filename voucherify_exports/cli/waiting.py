@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ..client import ExportsClient
 from ..errors import (
@@ -59,6 +60,15 @@ class Wait:
         """The result URLs of what is DONE, in the order of the ids."""
         finished = (self._outcomes.get(export_id) for export_id in self.export_ids)
         return [export.result_url for export in finished if isinstance(export, Export) and export.result_url]
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """What became of each export: the JSON of the API, or the id and the error."""
+        found = ((each, self._outcomes[each]) for each in self.export_ids if each in self._outcomes)
+        return [
+            outcome.to_dict() if isinstance(outcome, Export) else {"id": each, "error": str(outcome)}
+            for each, outcome in found
+        ]
 
     @property
     def errors(self) -> Iterable[VoucherifyExportsError]:

@@ -1,0 +1,80 @@
+"""`objects` and `fields`, and what a shell completes."""
+
+import json
+import re
+
+import pytest
+from cli_process import Invoke, environment, finish, start
+
+from voucherify_exports import Sandbox
+from voucherify_exports.catalog import CATALOG
+
+
+class TestObjects:
+    async def test_lists_them_all(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """Every object of the catalog has its line, and nothing is sent."""
+        finished = await invoke("objects")
+
+        assert [line.split()[0] for line in finished.stdout.splitlines()] == list(CATALOG)
+        assert not sandbox.requests
+
+    async def test_as_json(self, invoke: Invoke) -> None:
+        """`--json` has the number of fields by name."""
+        assert json.loads((await invoke("objects", "--json")).stdout)["sku"] == len(CATALOG["sku"].fields)
+
+
+class TestFields:
+    async def test_tells_of_each(self, invoke: Invoke) -> None:
+        """A field has its type and title and a star for a default one; orders and filters follow."""
+        lines = (await invoke("fields", "voucher")).stdout.splitlines()
+
+        assert lines[1].split() == ["code", "*", "text", "Code"]
+        assert "metadata.…                      text" in lines
+        assert lines[-2].startswith("orders: created_at, -created_at")
+        assert "redemption_status" in lines[-1]
+
+    @pytest.mark.parametrize("name", CATALOG)
+    async def test_as_json(self, invoke: Invoke, name: str) -> None:
+        """`--json` has the same, whatever the object."""
+        told = json.loads((await invoke("fields", name, "--json")).stdout)
+        entry = CATALOG[name]
+
+        assert told["exported_object"] == name
+        assert [each["name"] for each in told["fields"]] == [
+            known.name for known in entry.fields if known.selectable
+        ]
+        assert told["default_fields"] == list(entry.default_fields)
+        assert len(told["filters"]) == len(entry.filters)
+
+    async def test_another_object(self, invoke: Invoke) -> None:
+        """What is not in the catalog is wrong usage."""
+        finished = await invoke("fields", "vouchers")
+
+        assert finished.exit_code == 2
+        assert "'vouchers' is none of voucher," in " ".join(finished.stderr.replace("│", " ").split())
+
+
+class TestCompletion:
+    @pytest.mark.parametrize(
+        ("typed", "offered"),
+        [
+            ("fields voucher", {"voucher", "voucher_transactions"}),
+            ("run pub", {"publication"}),
+            ("create redemption --field voucher_c", {"voucher_code"}),
+            ("create --field voucher_c", set()),
+            ("list --object s", {"sku"}),
+            ("list --status DO", {"DONE"}),
+        ],
+    )
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    async def test_of_a_shell(self, typed: str, offered: set[str], shell: str) -> None:
+        """Objects, and the fields of the one that was named, come from the catalog."""
+        words = f"voucherify-exports {typed}"
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        if shell != "bash":
+            asked = {"_TYPER_COMPLETE_ARGS": words, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        own = environment(_VOUCHERIFY_EXPORTS_COMPLETE=f"complete_{shell}", **asked)
+        finished = await finish(await start(env=own))
+
+        out = finished.out.decode()
+        assert set(re.findall(r'"(\w+)"', out) if shell == "zsh" else out.split()) == offered
