@@ -11,6 +11,7 @@ from .._version import __version__
 from .boundary import boundary
 from .catalog import fields, objects
 from .demo import run_demo
+from .doctor import doctor
 from .exports import create, delete, get, list_exports, wait
 from .files import download
 from .files import run as run_export
@@ -78,6 +79,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "delete": delete,
     "objects": objects,
     "fields": fields,
+    "doctor": doctor,
     "sandbox": serve,
     "demo": demo,
 }

@@ -63,11 +63,11 @@ class Connection:
         return cls(settings, tuple(words), console)
 
     @asynccontextmanager
-    async def open(self) -> AsyncGenerator[tuple[ExportsClient, Listener]]:
+    async def open(self, **more: Any) -> AsyncGenerator[tuple[ExportsClient, Listener]]:
         """A client, and what it has to tell; from then on a refusal is of the command's arguments."""
         listener = Listener(self.console.say)
         with log_shown_by(self.console.say):
-            async with ExportsClient.from_env(on_event=listener, **self.settings) as client:
+            async with ExportsClient.from_env(on_event=listener, **self.settings, **more) as client:
                 with _refusals_are_usage():
                     yield client, listener
 
