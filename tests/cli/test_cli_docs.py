@@ -11,11 +11,12 @@ from cli_process import environment
 
 from voucherify_exports import Sandbox
 
-TEXT = Path(__file__).parents[2].joinpath("docs", "command-line.md").read_text()
+ROOT = Path(__file__).parents[2]
+TEXT = "".join(ROOT.joinpath(name).read_text() for name in ("README.md", "docs/command-line.md"))
 BLOCKS = [
     block
     for block in re.findall(r"```(?:sh|console)\n(.*?)```", TEXT, re.DOTALL)
-    if "exports sandbox" not in block
+    if "exports sandbox" not in block and "-m venv" not in block  # those are run by themselves
 ]
 
 

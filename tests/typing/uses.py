@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import assert_type
 
 import aiohttp
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 from tenacity import wait_fixed, wait_random
 from yarl import URL
 
@@ -193,3 +196,12 @@ def columns(name: str) -> dict[str, type]:
     assert_type(CATALOG[ExportedObject.VOUCHER].find_field("code"), CatalogField | None)
     check_parameters(name, fields=["code", "metadata.city"], order="-created_at")
     return {field.name: types.get(field.type, str) for field in entry.fields}
+
+
+async def tables(client: ExportsClient, export: Export) -> None:
+    assert_type(await client.save(export, "orders.parquet", cells={"names": "header"}), Path)
+    assert_type(await client.to_arrow(export, json="parse"), pa.Table)
+    assert_type(await client.to_pandas(export, strict=True), pd.DataFrame)
+    assert_type(await client.to_polars(export), pl.DataFrame)
+    async for row in client.rows(export, names="header"):
+        assert_type(row, dict[str, str])
