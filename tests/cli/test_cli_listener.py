@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from voucherify_exports import QuotaExhausted, RateLimit, RequestCompleted, RequestFailed, WaitEnded
+from voucherify_exports import (
+    QuotaExhausted,
+    RateLimit,
+    RequestCompleted,
+    RequestFailed,
+    RoundCompleted,
+    WaitEnded,
+)
 from voucherify_exports.cli.listener import Listener, log_shown_by
 
 
@@ -58,6 +65,19 @@ class TestCost:
         listener(completed(limit=2000))
 
         assert listener.cost == "1 request"
+
+    def test_says_when_it_looks_again(self) -> None:
+        """The time to the next look passes, and is gone with the last wait."""
+        time = [100.0]
+        listener = Listener(lambda text: None, now=lambda: time[0])
+        costs: list[str] = []
+        for next_due in (12.0, None):
+            listener(RoundCompleted(requests=1, seen=1, pending=1, remaining=None, next_due=next_due))
+            for time[0] in (100.0, 108.0, 116.0):
+                costs.append(listener.cost)
+
+        waiting = [f"0 requests · next in {seconds} s" for seconds in (12, 4, 0)]
+        assert costs == [*waiting, *["0 requests"] * 3]
 
 
 class TestTrouble:

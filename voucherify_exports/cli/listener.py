@@ -1,11 +1,12 @@
 """What a client tells of its work, for the person who waits in front of it."""
 
 import logging
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 
-from ..events import Event, QuotaExhausted, RequestCompleted, RequestFailed
+from ..events import Event, QuotaExhausted, RequestCompleted, RequestFailed, RoundCompleted
 from ..models import RateLimit
 
 
@@ -15,10 +16,12 @@ class Listener:
     `requests` are those sent, `quota` is what the last answer said of it.
     """
 
-    def __init__(self, say: Callable[[str], object]) -> None:
+    def __init__(self, say: Callable[[str], object], *, now: Callable[[], float] = time.monotonic) -> None:
         self.requests = 0
         self.quota = RateLimit()
         self._say = say
+        self._now = now
+        self._looks_at: float | None = None
         self._in_trouble = False
         self._said_of_quota = ""
 
@@ -30,16 +33,20 @@ class Listener:
         elif isinstance(event, RequestCompleted):
             self.requests += 1
             self._answered(event)
+        elif isinstance(event, RoundCompleted):
+            self._looks_at = None if event.next_due is None else self._now() + event.next_due
         elif isinstance(event, QuotaExhausted):
             self._quota_spent(event.retry_at)
 
     @property
     def cost(self) -> str:
-        """The requests so far, and what is left of the quota if that is known."""
-        cost = f"{self.requests:,} request{'' if self.requests == 1 else 's'}"
-        if self.quota.limit is None or self.quota.remaining is None:
-            return cost
-        return f"{cost} · quota left: {self.quota.remaining:,} of {self.quota.limit:,}"
+        """The requests so far, when the next look is due, and what is left of the quota if that is known."""
+        parts = [f"{self.requests:,} request{'' if self.requests == 1 else 's'}"]
+        if self._looks_at is not None:
+            parts.append(f"next in {max(0.0, self._looks_at - self._now()):.0f} s")
+        if self.quota.limit is not None and self.quota.remaining is not None:
+            parts.append(f"quota left: {self.quota.remaining:,} of {self.quota.limit:,}")
+        return " · ".join(parts)
 
     def _answered(self, event: RequestCompleted) -> None:
         if event.rate_limit.limit is not None:
