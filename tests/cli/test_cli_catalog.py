@@ -56,18 +56,19 @@ class TestFields:
 
 class TestCompletion:
     @pytest.mark.parametrize(
-        ("typed", "offered"),
+        ("shell", "typed", "offered"),
         [
-            ("fields voucher", {"voucher", "voucher_transactions"}),
-            ("run pub", {"publication"}),
-            ("create redemption --field voucher_c", {"voucher_code"}),
-            ("create --field voucher_c", set()),
-            ("list --object s", {"sku"}),
-            ("list --status DO", {"DONE"}),
+            ("bash", "fields voucher", {"voucher", "voucher_transactions"}),
+            ("bash", "run pub", {"publication"}),
+            ("bash", "create redemption --field voucher_c", {"voucher_code"}),
+            ("bash", "create --field voucher_c", set()),
+            ("bash", "list --object s", {"sku"}),
+            ("bash", "list --status DO", {"DONE"}),
+            ("zsh", "create redemption --field voucher_c", {"voucher_code"}),
+            ("fish", "create redemption --field voucher_c", {"voucher_code"}),
         ],
     )
-    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-    async def test_of_a_shell(self, typed: str, offered: set[str], shell: str) -> None:
+    async def test_of_a_shell(self, shell: str, typed: str, offered: set[str]) -> None:
         """Objects, and the fields of the one that was named, come from the catalog."""
         words = f"voucherify-exports {typed}"
         asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
