@@ -3,7 +3,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from test_csv import TABLES, TEXTS
 
 from voucherify_exports import ColumnWarning, MissingExtraError, TableError, tables
-from voucherify_exports._arrow import _Checked
+from voucherify_exports._arrow import Table, _Checked
+from voucherify_exports._columns import Origin
 from voucherify_exports._writers import write_jsonl
 
 VOUCHERS = (
@@ -353,6 +354,23 @@ class TestChecked:
             thread.join()
         assert order[0] == "read"
         assert order[-1] == "closed"
+
+
+class TestTable:
+    def test_what_is_not_taken_is_let_go_of(self, tmp_path: Path) -> None:
+        """When its batches are not all taken, for an error too, the file is the caller's again at once."""
+        taken: list[Iterator[pa.RecordBatch]] = []
+
+        def give_up(_: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+            next(batches)
+            taken.append(batches)
+            raise OSError("disk")
+
+        path = tmp_path / "long.csv"
+        path.write_bytes(b"a\n" + b"x\n" * 2_000_000)
+        with pytest.raises(OSError, match="disk"):
+            Table.of(lambda: path.open("rb"), Origin()).read(give_up)
+        assert list(taken[0]) == []
 
 
 class TestParsedJson:

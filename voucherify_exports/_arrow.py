@@ -5,8 +5,8 @@
 
 import codecs
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from io import BytesIO, RawIOBase, StringIO
 from itertools import islice
 from threading import Lock
@@ -82,11 +82,12 @@ class Table:
         """What `consume` makes of the batches; it begins anew when a column turns out to be text."""
         while True:
             try:
-                return consume(self.schema, self._batches())
+                with closing(self._batches()) as batches:
+                    return consume(self.schema, batches)
             except _DoubtError as doubt:
                 self._look_closer(str(doubt))
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def _batches(self) -> Generator[pa.RecordBatch]:
         if self._header_line is None:
             return
         with self._open() as file:

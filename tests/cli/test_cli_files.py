@@ -144,6 +144,18 @@ class TestRun:
         assert "Line 2 has 'much'" in finished.stderr
         assert not list(Path().iterdir())
 
+    async def test_a_cell_that_does_not_fit(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        """Otherwise it is one line on stderr, even where warnings are errors."""
+        sandbox.fail(download=True, body="ID,Amount\nord_1,much\n", content_type="text/csv")
+        args = ["run", "order", "-o", str(tmp_path / "o.parquet"), "--field", "id", "--field", "amount"]
+        finished = await finish(await start(*args, env=environment(sandbox)))
+
+        *_, warning, last = finished.err.decode().splitlines()
+        assert finished.code == 0
+        assert warning.startswith("Line 2 has 'much' in the column 'Amount'")
+        assert last.startswith(f"{tmp_path}/o.parquet: ")
+        assert pyarrow.parquet.read_table(tmp_path / "o.parquet")["amount"].to_pylist() == ["much"]
+
     async def test_interrupted_while_it_waits(self, slow: Sandbox, tmp_path: Path) -> None:
         """The export goes on, and one is told how to pick it up."""
         path = tmp_path / "orders.csv"

@@ -1,12 +1,15 @@
 """What is made of a client's events."""
 
 import logging
+import warnings
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from voucherify_exports import (
+    ColumnWarning,
+    DownloadInterrupted,
     QuotaExhausted,
     RateLimit,
     RequestCompleted,
@@ -14,7 +17,7 @@ from voucherify_exports import (
     RoundCompleted,
     WaitEnded,
 )
-from voucherify_exports.cli.listener import Listener, log_shown_by
+from voucherify_exports.cli.listener import Listener, warnings_shown_by
 
 
 def completed(status: int = 200, **rate_limit: Any) -> RequestCompleted:
@@ -130,10 +133,37 @@ class TestLog:
         """The package's warnings are said by what is in charge of the screen, its chatter is not."""
         said: list[str] = []
         logger = logging.getLogger("voucherify_exports")
-        with log_shown_by(said.append):
+        with warnings_shown_by(said.append):
             logger.warning("unknown %s", "status")
             logger.info("chatter")
 
         assert said == ["unknown status"]
         assert capsys.readouterr().err == ""
         assert logger.handlers == []
+
+    def test_columns_are_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """So is a column that is not what it should be, without the line of code that found it."""
+        said: list[str] = []
+        with warnings_shown_by(said.append):
+            warnings.warn("the column stays text", ColumnWarning, stacklevel=1)
+
+        assert said == ["the column stays text"]
+        assert capsys.readouterr().err == ""
+        with pytest.warns(ColumnWarning):
+            warnings.warn("the column stays text", ColumnWarning, stacklevel=1)
+
+
+class TestFiles:
+    def test_a_file_that_breaks_off_is_said_once(self) -> None:
+        """However often it does; another file is another matter."""
+        said: list[str] = []
+        listener = Listener(said.append)
+        for export_id, received in (("exp_1", 1000), ("exp_1", 2000), ("exp_2", 3000)):
+            listener(
+                DownloadInterrupted(export_id=export_id, received=received, delay=1.0, error="it was reset")
+            )
+
+        assert said == [
+            "The file broke off after 1,000 bytes, and is asked for again: it was reset",
+            "The file broke off after 3,000 bytes, and is asked for again: it was reset",
+        ]

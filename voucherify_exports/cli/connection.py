@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from ..client import ExportsClient
 from ..errors import ConfigurationError, MissingExtraError, TableError
 from .boundary import boundary
-from .listener import Listener, log_shown_by
+from .listener import Listener, warnings_shown_by
 from .streams import StreamConsole
 
 Settings: TypeAlias = dict[str, Any]
@@ -66,7 +66,7 @@ class Connection:
     async def open(self, **more: Any) -> AsyncGenerator[tuple[ExportsClient, Listener]]:
         """A client, and what it has to tell; from then on a refusal is of the command's arguments."""
         listener = Listener(self.console.say)
-        with log_shown_by(self.console.say):
+        with warnings_shown_by(self.console.say):
             async with ExportsClient.from_env(on_event=listener, **self.settings, **more) as client:
                 with _refusals_are_usage():
                     yield client, listener

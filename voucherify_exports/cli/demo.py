@@ -13,7 +13,7 @@ from ..client import ExportsClient
 from ..models import Export
 from ..polling import PollPolicy
 from ..sandbox import Sandbox
-from .listener import Listener, log_shown_by
+from .listener import Listener, warnings_shown_by
 from .streams import StreamConsole, one_line
 from .view import Progress, StatusView
 
@@ -37,7 +37,7 @@ async def run_demo(console: StreamConsole) -> None:
     """Follow seven exports in a sandbox of its own, one of which fails, and show the file of one."""
     listener = Listener(console.say)
     started = time.monotonic()
-    with log_shown_by(console.say):
+    with warnings_shown_by(console.say):
         async with _sandbox() as sandbox, _client(sandbox, listener) as client:
             export_ids = [_add_export(sandbox, kind) for kind in _KINDS]
             _introduce(console, sandbox)

@@ -2,11 +2,20 @@
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 
-from ..events import Event, QuotaExhausted, RequestCompleted, RequestFailed, RoundCompleted
+from .._columns import ColumnWarning
+from ..events import (
+    DownloadInterrupted,
+    Event,
+    QuotaExhausted,
+    RequestCompleted,
+    RequestFailed,
+    RoundCompleted,
+)
 from ..models import RateLimit
 
 
@@ -23,6 +32,7 @@ class Listener:
         self._now = now
         self._looks_at: float | None = None
         self._in_trouble = False
+        self._broke_off: set[str] = set()
         self._said_of_quota = ""
 
     def __call__(self, event: Event) -> None:
@@ -37,6 +47,8 @@ class Listener:
             self._looks_at = None if event.next_due is None else self._now() + event.next_due
         elif isinstance(event, QuotaExhausted):
             self._quota_spent(event.retry_at)
+        elif isinstance(event, DownloadInterrupted):
+            self._broken_off(event)
 
     @property
     def cost(self) -> str:
@@ -63,6 +75,14 @@ class Listener:
             self._in_trouble = True
             self._say(f"No usable answer: {fault}")
 
+    def _broken_off(self, event: DownloadInterrupted) -> None:
+        """Say it once for a file, which may break off after every few bytes."""
+        if event.export_id not in self._broke_off:
+            self._broke_off.add(event.export_id)
+            self._say(
+                f"The file broke off after {event.received:,} bytes, and is asked for again: {event.error}"
+            )
+
     def _quota_spent(self, until: datetime | None) -> None:
         end = "the year 10000" if until is None else f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
         said = f"The project's quota is spent: nothing is sent before {end}."
@@ -72,13 +92,20 @@ class Listener:
 
 
 @contextmanager
-def log_shown_by(say: Callable[[str], object]) -> Generator[None]:
+def warnings_shown_by(say: Callable[[str], object]) -> Generator[None]:
     """Have the package's warnings said, rather than written across a live table."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        say(str(message))
+
     handler = _Said(say)
     logger = logging.getLogger("voucherify_exports")
     logger.addHandler(handler)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ColumnWarning)
+            warnings.showwarning = show
+            yield
     finally:
         logger.removeHandler(handler)
 
