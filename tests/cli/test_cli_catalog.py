@@ -19,8 +19,12 @@ class TestObjects:
         assert not sandbox.requests
 
     async def test_as_json(self, invoke: Invoke) -> None:
-        """`--json` has the number of fields by name."""
-        assert json.loads((await invoke("objects", "--json")).stdout)["sku"] == len(CATALOG["sku"].fields)
+        """`--json` has the number of fields by name, which are those that `fields` lists."""
+        counts = json.loads((await invoke("objects", "--json")).stdout)
+
+        for name in ("publication", "sku"):
+            told = json.loads((await invoke("fields", name, "--json")).stdout)
+            assert counts[name] == len(told["fields"])
 
 
 class TestFields:

@@ -38,7 +38,7 @@ class TestDemo:
             text,
             re.MULTILINE,
         )
-        assert text.endswith("  voucherify-exports wait ID\n")
+        assert text.endswith("  voucherify-exports run redemption -o redemptions.csv\n")
         assert all(len(line) <= 80 for line in text.splitlines() if "\\u" not in line)
 
     async def test_on_a_terminal(self) -> None:

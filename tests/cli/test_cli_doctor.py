@@ -24,7 +24,7 @@ class TestDoctor:
         found = facts(finished.stdout)
         assert list(found) == ["installed", "extras", "project", "answer", "quota", "clock"]
         assert found["extras"] == "all"
-        assert re.fullmatch(r"in \d+\.\d\d s, the keys are right; 1 exports", found["answer"])
+        assert re.fullmatch(r"in \d+\.\d\d s, the keys are right; 1 export", found["answer"])
         assert found["quota"] == "Voucherify does not tell"
         assert found["clock"] == "right"
         assert (finished.exit_code, finished.stderr, len(sandbox.requests)) == (0, "", 1)
@@ -72,6 +72,13 @@ class TestDoctor:
         assert finished.exit_code == code
         assert finished.stderr.splitlines()[-1].startswith(f"Error: GET /v1/exports: {status}")
         assert len(sandbox.requests) == 1
+
+    async def test_no_answer(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """One is told what to check."""
+        finished = await invoke("doctor", "--base-url", sandbox.url.replace("http:", "https:"))
+
+        assert finished.exit_code == 7
+        assert facts(finished.stdout)["answer"].startswith("none: check the network, a proxy, ")
 
     async def test_without_keys(self, invoke: Invoke) -> None:
         """What is installed is told all the same."""

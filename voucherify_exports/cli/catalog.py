@@ -38,7 +38,7 @@ def complete_field(incomplete: str) -> list[str]:
 
 def objects(as_json: AsJson = False) -> None:
     """List what can be exported, with the number of its fields."""
-    counts = {str(name): len(entry.fields) for name, entry in CATALOG.items()}
+    counts = {str(name): len(_selectable(entry)) for name, entry in CATALOG.items()}
     with boundary():
         print_results([json.dumps(counts)] if as_json else _columns([*map(_counted, counts.items())]))
 

@@ -114,4 +114,4 @@ def _conclude(console: StreamConsole, listener: Listener, seconds: float) -> Non
         "bold",
     )
     console.say("Now with your own: set VOUCHERIFY_APP_ID and VOUCHERIFY_APP_TOKEN, and run")
-    console.say("voucherify-exports wait ID", "cyan", indent=2)
+    console.say("voucherify-exports run redemption -o redemptions.csv", "cyan", indent=2)

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from .._version import __version__
+from ..errors import TransportError
 from ..models import RateLimit
 from ..polling import RetryPolicy
 from .connection import Connection, connects
@@ -54,10 +55,13 @@ async def _examine(connection: Connection) -> None:
     ):
         print_line(f"project    {client}")
         began = time.monotonic()
-        page = await client.list_page(page_size=1)
-        print_line(
-            f"answer     in {time.monotonic() - began:.2f} s, the keys are right; {page.total:,} exports"
-        )
+        try:
+            page = await client.list_page(page_size=1)
+        except TransportError:
+            print_line("answer     none: check the network, a proxy, and --cluster or --base-url")
+            raise
+        exports = f"{page.total:,} export{'' if page.total == 1 else 's'}"
+        print_line(f"answer     in {time.monotonic() - began:.2f} s, the keys are right; {exports}")
         print_line(f"quota      {_quota(listener.quota)}")
         print_line(f"clock      {_clock(*dates[-1])}")
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from .._parameters import ExportOptions
+from ..filters import Filters
 from ..models import Export, ExportStatus
 from .boundary import complain
 from .catalog import AsJson, ExportedObject, complete_field, complete_object
@@ -25,6 +26,24 @@ class CreateOptions(ExportOptions):
     """What `create_export` takes besides the object."""
 
     campaign_id: str | None
+
+
+def creation(
+    fields: list[str] | None,
+    order: str | None,
+    filters: Filters | None,
+    campaign_id: str | None,
+    *,
+    unchecked: bool,
+) -> CreateOptions:
+    """The options of `create_export` that those of a command mean."""
+    return {
+        "fields": fields or None,
+        "order": order,
+        "filters": filters,
+        "campaign_id": campaign_id,
+        "strict": not unchecked,
+    }
 
 
 def complete_status(incomplete: str) -> list[str]:
@@ -144,9 +163,7 @@ def create(
 ) -> None:
     """Create an export, and print its id, for wait and download."""
     filters = filters_of(conditions or (), exported_object, is_any=is_any)
-    options = CreateOptions(
-        fields=fields or None, order=order, filters=filters, campaign_id=campaign, strict=not unchecked
-    )
+    options = creation(fields, order, filters, campaign, unchecked=unchecked)
     export = asyncio.run(_create(connection, exported_object, options))
     print_results([json.dumps(export.to_dict(), indent=2) if as_json else export.id])
 

@@ -21,7 +21,18 @@ from ..tables import CellOptions
 from .catalog import ExportedObject
 from .conditions import filters_of
 from .connection import Connection, connects
-from .exports import Campaign, Conditions, CreateOptions, ExportId, Fields, IsAny, Order, Timeout, Unchecked
+from .exports import (
+    Campaign,
+    Conditions,
+    CreateOptions,
+    ExportId,
+    Fields,
+    IsAny,
+    Order,
+    Timeout,
+    Unchecked,
+    creation,
+)
 from .transfer import Transfer
 from .view import Progress, StatusView
 
@@ -127,9 +138,7 @@ def run(
 ) -> None:
     """Export to a file: create an export, wait for it, download it, and convert it by the file's suffix."""
     filters = filters_of(conditions or (), exported_object, is_any=is_any)
-    options = CreateOptions(
-        fields=fields or None, order=order, filters=filters, campaign_id=campaign, strict=not unchecked
-    )
+    options = creation(fields, order, filters, campaign, unchecked=unchecked)
     job = Job(connection, output, {"names": names, "strict": strict})
     try:
         asyncio.run(_run(job, exported_object, options, timeout))
@@ -138,6 +147,7 @@ def run(
 
 
 async def _run(job: Job, exported_object: str, options: CreateOptions, timeout: float) -> None:
+    # The steps of export_to one by one: whoever interrupts it is told the id.
     async with job.connection.open() as (client, listener):
         await in_thread(partial(tables.is_table, job.path))
         await in_thread(partial(check_target, job.path))
