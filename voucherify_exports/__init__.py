@@ -1,6 +1,6 @@
 """The asyncio client for Voucherify exports.
 
->>> async with ExportsClient(app_id, app_token) as client:  # doctest: +SKIP
+>>> async with ExportsClient(app_id, app_token) as client:
 ...     export = await client.wait_until_done("exp_CGnCVltmWjI9V1pGlnunw2Nf")
 """
 

@@ -36,7 +36,7 @@ class Creates:
 
         >>> export = await client.create_export(
         ...     "voucher", fields=["code", "value"], filters=where(code=contains("SUMMER"))
-        ... )  # doctest: +SKIP
+        ... )
         """
         name = name_of(exported_object, "an exported object")
         body = payload_of(

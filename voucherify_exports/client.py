@@ -55,7 +55,7 @@ class WaitOutcome:
 class ExportsClient(Creates):
     """The exports of one Voucherify project, for asyncio.
 
-    >>> async with ExportsClient(app_id, app_token) as client:  # doctest: +SKIP
+    >>> async with ExportsClient(app_id, app_token) as client:
     ...     export = await client.wait_until_done("exp_CGnCVltmWjI9V1pGlnunw2Nf")
 
     Give the two keys of the project, or `auth`. One client serves any number of concurrent calls in
@@ -206,7 +206,7 @@ class ExportsClient(Creates):
         back: with `order="-created_at"` none is passed over. The list has 100 pages, so it shows the
         first 10,000 exports of its order, or fewer with a smaller `page_size`.
 
-        >>> async for export in client.list_exports():  # doctest: +SKIP
+        >>> async for export in client.list_exports():
         ...     print(export.id, export.status)
         """
         check_list(1, order, page_size)
@@ -265,7 +265,7 @@ class ExportsClient(Creates):
         others. Leaving the loop early ends the waits that are left; close the iterator
         (`contextlib.aclosing`) to have that done at once.
 
-        >>> async for outcome in client.wait_many(ids):  # doctest: +SKIP
+        >>> async for outcome in client.wait_many(ids):
         ...     print(outcome.export_id, outcome.error or outcome.export)
         """
         wanted = [_check_wanted(export) for export in exports]
@@ -287,7 +287,7 @@ class ExportsClient(Creates):
         Memory stays flat: what is not taken is not fetched. Errors are those of `download`; a stream
         that was interrupted cannot begin anew, unless the server proves that the file is the same.
 
-        >>> async for piece in client.stream(export):  # doctest: +SKIP
+        >>> async for piece in client.stream(export):
         ...     digest.update(piece)
         """
         _check_wanted(export)
@@ -327,7 +327,7 @@ class ExportsClient(Creates):
         `voucherify_exports.tables`. Memory stays flat. Errors are those of `stream`, and `TableError` for a
         file that is no table.
 
-        >>> async for row in client.rows(export):  # doctest: +SKIP
+        >>> async for row in client.rows(export):
         ...     print(row["voucher_code"], row["result"])
         """
         _check_wanted(export)

@@ -1,7 +1,7 @@
 """Files of exports as rows, Arrow tables, DataFrames, Parquet and JSON Lines.
 
 >>> from voucherify_exports import tables
->>> tables.to_parquet("redemptions.csv", "redemptions.parquet", export="redemption")  # doctest: +SKIP
+>>> tables.to_parquet("redemptions.csv", "redemptions.parquet", export="redemption")
 
 `source` is the path of a CSV file, or a binary file that can seek; a file of any size takes little memory,
 unless the whole table is asked for. All but `rows` needs the extra `arrow`. The options of each function:
@@ -87,7 +87,7 @@ def rows(
 ) -> Iterator[dict[str, str]]:
     """Each row as a dict of texts as they are in the file, `""` for an empty cell.
 
-    >>> for row in rows("vouchers.csv", export="voucher"):  # doctest: +SKIP
+    >>> for row in rows("vouchers.csv", export="voucher"):
     ...     print(row["code"], row["loyalty_balance"])
     """
     make = RowMaker(Origin.of(export, fields), names)
