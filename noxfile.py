@@ -1,5 +1,7 @@
 """Every check of the project: `nox` runs them all, `nox -s tests` the tests alone."""
 
+import shutil
+
 import nox
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
@@ -36,16 +38,19 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests."""
+    """Run the tests, on all cores."""
     install(session, "tests")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run every example of the README and the documentation."""
+    """Build the site from scratch, check its links, and run every example in it and in the README."""
     install(session, "docs")
-    session.run("python", "-m", "pytest", "-p", "tests.examples", "README.md", "docs", *session.posargs)
+    shutil.rmtree("docs/_build", ignore_errors=True)
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "docs", "docs/_build")
+    checked = ("README.md", "docs", "tests/site/site_checks.py")
+    session.run("python", "-m", "pytest", "-p", "tests.examples", *checked, *session.posargs)
 
 
 @nox.session
@@ -53,7 +58,7 @@ def coverage(session: nox.Session) -> None:
     """Demand that the tests take every branch; measuring takes them twice the time."""
     install(session, "tests")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report")
 

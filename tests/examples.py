@@ -20,7 +20,11 @@ IDS = {
 ROOT = str(Path(__file__).resolve().parents[1])
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()], path=ROOT, patterns=["*.md", "docs/*.md"], fixtures=["account"]
+    parsers=[PythonCodeBlockParser()],
+    path=ROOT,
+    patterns=["*.md", "docs/*.md"],
+    setup=lambda namespace: namespace.update(__name__="example"),  # as a module has one
+    fixtures=["account"],
 ).pytest()
 
 
@@ -30,7 +34,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    sandbox = Sandbox(scheduled_for=0, in_progress_for=0)
+    sandbox = Sandbox(scheduled_for=0.01, in_progress_for=0)
     asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result(10)
     for export_id, exported_object in IDS.items():
         sandbox.add_export(exported_object, id=export_id)

@@ -1,0 +1,79 @@
+"""How the documentation is built: `nox -s docs`."""
+
+import inspect
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+import voucherify_exports
+from voucherify_exports import ExportsClient
+
+project = "voucherify-exports"
+author = "The voucherify-exports developers"
+copyright = "2026, the voucherify-exports developers"  # noqa: A001 - the name that Sphinx reads
+version = release = voucherify_exports.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+exclude_patterns = ["_build"]
+nitpicky = True
+
+html_theme = "furo"
+html_title = f"voucherify-exports {release}"
+html_show_sourcelink = False
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+default_role = "code"  # docstrings have single backticks, as Markdown has
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+
+# What others document is not linked, so that the site builds without a network; nor are type variables.
+nitpick_ignore_regex = [
+    ("py:.*", r"(aiohttp|asyncio|collections|datetime|os|pathlib|tenacity|typing|yarl)\..*"),
+    ("py:.*", r"(pandas|pd|polars|pl|pyarrow|pa|numpy)\..*"),
+    # Of the package's own: what annotations name and nobody needs to know.
+    ("py:class", r"voucherify_exports\._(parameters\.ExportOptions|redact\.Redactor)"),
+    ("py:class", r"datetime|Outcome|Reset|Edit"),  # as the sandbox writes them, for type checkers alone
+]
+
+PUBLIC = {name: name for name in voucherify_exports.__all__} | {
+    name: f"ExportsClient.{name}"
+    for name, _ in inspect.getmembers(ExportsClient, callable)
+    if "_" in name and not name.startswith("_")
+}
+
+
+def link_names(_app: Sphinx, doctree: nodes.document) -> None:
+    """Make a link of each public name that stands in backticks, in pages and docstrings alike."""
+    for literal in list(doctree.findall(nodes.literal)):
+        name = literal.astext().removesuffix("()")
+        if name not in PUBLIC or isinstance(literal.parent, nodes.reference | nodes.title | pending_xref):
+            continue
+        link = pending_xref(
+            "", refdomain="py", reftype="obj", reftarget=f"voucherify_exports.{PUBLIC[name]}", refwarn=True
+        )
+        literal.replace_self(link)
+        link += literal
+
+
+def find_public(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.Element) -> Any:
+    """Lead from where a class is written, as in annotations, to where it is public."""
+    target = f"voucherify_exports.{node['reftarget'].rpartition('.')[2]}"
+    python = env.domains.python_domain
+    return python.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, shown)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the two."""
+    app.connect("doctree-read", link_names)
+    app.connect("missing-reference", find_public)

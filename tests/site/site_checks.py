@@ -1,0 +1,67 @@
+"""What `nox -s docs` checks in the site that it has just built; collected only when it is named."""
+
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+import voucherify_exports
+from voucherify_exports import sandbox, tables
+
+SITE = Path(__file__).parents[2] / "docs/_build"
+
+
+class Page(HTMLParser):
+    """The anchors of a page, and where its links and pictures lead."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.targets: set[str] = set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.anchors |= {name for name in (given.get("id"), given.get("name")) if name}
+        self.targets |= {target for target in (given.get("href"), given.get("src")) if target}
+
+
+PAGES = {path: Page(path) for path in sorted(SITE.rglob("*.html"))}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(SITE)))
+def test_links(path: Path) -> None:
+    """Each link within the site leads to a file that is there, and to an anchor in it."""
+    for target in PAGES[path].targets:
+        url = urlsplit(target)
+        if url.scheme or url.netloc:
+            continue
+        file = (path.parent / unquote(url.path)).resolve() if url.path else path
+        assert file.is_file(), target
+        if url.fragment and file in PAGES:
+            assert unquote(url.fragment) in PAGES[file].anchors, target
+
+
+def test_the_reference_is_complete() -> None:
+    """Each public name has its place in the reference."""
+    _, _, _, _, *names = (SITE / "objects.inv").read_bytes().split(b"\n", 4)
+    described = {line.split(" ")[0] for line in zlib.decompress(names[0]).decode().splitlines()}
+    public = {
+        f"{module.__name__}.{name}"
+        for module in (voucherify_exports, tables, sandbox)
+        for name in module.__all__
+    } - {
+        "voucherify_exports.__version__",
+        # The same as without `tables` and `sandbox`, where they are described.
+        "voucherify_exports.tables.ColumnWarning",
+        "voucherify_exports.sandbox.Sandbox",
+    }
+
+    assert public <= described
+
+
+def test_there_are_pages() -> None:
+    """Nothing was checked in vain."""
+    assert len(PAGES) > 30
