@@ -157,10 +157,12 @@ class TestPublic:
 class TestModules:
     def test_each_imports_alone(self) -> None:
         """Each module can be the first of ours that is imported, with warnings as errors."""
+        # Python imports the package itself before any of its modules, so that much is always there.
         code = (
-            "import importlib, sys\n"
+            "import importlib, sys, voucherify_exports\n"
+            "always = set(sys.modules)\n"
             "for module in sys.argv[1:]:\n"
-            "    for name in list(sys.modules):\n"
+            "    for name in set(sys.modules) - always:\n"
             "        if name.partition('.')[0] == 'voucherify_exports':\n"
             "            del sys.modules[name]\n"
             "    importlib.import_module(module)\n"
