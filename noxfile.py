@@ -49,7 +49,7 @@ def docs(session: nox.Session) -> None:
     install(session, "docs")
     shutil.rmtree("docs/_build", ignore_errors=True)
     session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "docs", "docs/_build")
-    checked = ("README.md", "docs", "tests/site/site_checks.py")
+    checked = ("README.md", "docs", "tests/site/site_checks.py", "tests/site/comparison_checks.py")
     session.run("python", "-m", "pytest", "-p", "tests.examples", *checked, *session.posargs)
 
 
@@ -75,4 +75,13 @@ def bench(session: nox.Session) -> None:
         "downloads.bench",
         "tables.bench",
     ):
+        session.run("python", "-m", script)
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Draw the pictures of the documentation anew, from what really runs."""
+    install(session, "pictures")
+    session.env["PYTHONPATH"] = "tests"
+    for script in ("simulation.picture", "pictures.terminal"):
         session.run("python", "-m", script)

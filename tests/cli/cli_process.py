@@ -134,13 +134,19 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(*args: str, env: Mapping[str, str], stdout: int | None = None) -> AsyncGenerator[Terminal]:
-    """Run the command on a terminal, its stdout elsewhere if told so."""
+async def terminal(
+    *args: str,
+    env: Mapping[str, str],
+    stdout: int | None = None,
+    lines: int = 24,
+    cwd: str | os.PathLike[str] | None = None,
+) -> AsyncGenerator[Terminal]:
+    """Run the command on a terminal of 80 columns, its stdout elsewhere if told so."""
     keyboard, screen = pty.openpty()
-    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
     command = [sys.executable, "-W", "error", "-c", ON_A_TERMINAL, *args]
     process = await asyncio.create_subprocess_exec(
-        *command, env=env, stdin=screen, stdout=screen if stdout is None else stdout, stderr=screen
+        *command, env=env, cwd=cwd, stdin=screen, stdout=screen if stdout is None else stdout, stderr=screen
     )
     os.close(screen)
     running = Terminal(process, keyboard)
