@@ -2,6 +2,7 @@
 
 import re
 from importlib import util
+from pathlib import Path
 
 import pytest
 from cli_process import Invoke
@@ -22,7 +23,8 @@ class TestDoctor:
         finished = await invoke("doctor")
 
         found = facts(finished.stdout)
-        assert list(found) == ["installed", "extras", "project", "answer", "quota", "clock"]
+        assert list(found) == ["installed", "extras", "project", "keys", "answer", "quota", "clock"]
+        assert found["keys"] == "app id from the environment, app token from the environment"
         assert found["extras"] == "all"
         assert re.fullmatch(r"in \d+\.\d\d s, the keys are right; 1 export", found["answer"])
         assert found["quota"] == "Voucherify does not tell"
@@ -79,6 +81,19 @@ class TestDoctor:
 
         assert finished.exit_code == 7
         assert facts(finished.stdout)["answer"].startswith("none: check the network, a proxy, ")
+
+    async def test_where_the_keys_come_from(self, invoke: Invoke, sandbox: Sandbox, tmp_path: Path) -> None:
+        """An old `.env` or a forgotten variable is often what is wrong."""
+        tmp_path.joinpath(".env").write_text(
+            f"VOUCHERIFY_APP_ID={sandbox.app_id}\nVOUCHERIFY_APP_TOKEN=old\n"
+        )
+        tmp_path.joinpath("token").write_text(sandbox.app_token)
+        finished = await invoke("doctor", "--app-token-file", "token", VOUCHERIFY_APP_ID="")
+        said = facts(finished.stdout)["keys"]
+        assert said == "app id from .env, app token from --app-token-file"
+
+        finished = await invoke("doctor", "--app-id", sandbox.app_id)
+        assert facts(finished.stdout)["keys"] == "app id from --app-id, app token from the environment"
 
     async def test_without_keys(self, invoke: Invoke) -> None:
         """What is installed is told all the same."""

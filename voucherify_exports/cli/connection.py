@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Container, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from inspect import Parameter, signature
@@ -36,15 +36,20 @@ _OPTIONS = {
         typer.Option(metavar="FILE", help="A file with the application token, and nothing else."),
     ],
 }
-_PLACE, _KEYS = ("cluster", "base_url"), ("app_id", "app_token")
+_PLACE = ("cluster", "base_url")
+_KEYS = {"app_id": "app_id", "app_token": "app_token_file"}  # each with its option
 _QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 
 
 @frozen
 class Connection:
-    """A project as the options, the environment and `.env` name it; `options` are those given."""
+    """A project as the options, the environment and `.env` name it.
+
+    `options` are those given, `origins` where each of the keys comes from, in words.
+    """
 
     settings: Settings
+    origins: Mapping[str, str]
     options: tuple[str, ...]
     console: StreamConsole
 
@@ -53,14 +58,16 @@ class Connection:
         """The connection by these options, which win over the environment, and that over `.env`."""
         given = {name: str(value) for name, value in options.items() if value is not None}
         words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+        found = _from_dotenv()
+        origins = {name: _origin(name, option, given, found) for name, option in _KEYS.items()}
         file = given.pop("app_token_file", None)
-        settings: Settings = {**_from_dotenv(), **given}
+        settings: Settings = {**found, **given}
         if "cluster" in given and "base_url" not in given:
             settings["base_url"] = None  # also against a VOUCHERIFY_BASE_URL
         if file is not None:
             settings["app_token"] = _read_token(Path(file))
         _ask_for_keys(settings)
-        return cls(settings, tuple(words), console)
+        return cls(settings, origins, tuple(words), console)
 
     @asynccontextmanager
     async def open(self, **more: Any) -> AsyncGenerator[tuple[ExportsClient, Listener]]:
@@ -110,6 +117,14 @@ def _from_dotenv() -> Settings:
         if not any(os.environ.get(_variable(name)) for name in names):
             found |= {name: value for name in names if (value := values.get(_variable(name)))}
     return found
+
+
+def _origin(name: str, option: str, given: Container[str], found: Container[str]) -> str:
+    if option in given:
+        return f"--{option.replace('_', '-')}"
+    if os.environ.get(_variable(name)):
+        return "the environment"
+    return ".env" if name in found else "the prompt"
 
 
 def _read_token(path: Path) -> str:

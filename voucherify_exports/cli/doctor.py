@@ -54,6 +54,8 @@ async def _examine(connection: Connection) -> None:
         connection.open(session=session, retry=RetryPolicy(attempts=1)) as (client, listener),
     ):
         print_line(f"project    {client}")
+        keys = (f"{name.replace('_', ' ')} from {origin}" for name, origin in connection.origins.items())
+        print_line(f"keys       {', '.join(keys)}")
         began = time.monotonic()
         try:
             page = await client.list_page(page_size=1)
