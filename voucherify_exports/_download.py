@@ -11,10 +11,9 @@ from attrs import define, field
 
 from ._clock import Clock
 from ._file import File, Source
-from ._part import Part, check_target, problem_of
+from ._part import Part, check_place, problem_of
 from ._resume import Identity
 from ._threads import in_thread, to_its_end
-from .errors import DownloadError
 from .models import Export
 
 Progress: TypeAlias = Callable[[int, int | None], object]
@@ -49,12 +48,7 @@ class Downloads:
 
     async def check_target(self, target: Path) -> None:
         """Raise `DownloadError` where no file could be put."""
-        try:
-            await in_thread(partial(check_target, target))
-        except OSError as fault:
-            raise DownloadError(
-                f"No file can be put at {target}: {problem_of(fault)}", path=target
-            ) from fault
+        await in_thread(partial(check_place, target))
 
     async def to_file(
         self, export: str | Export, target: Path, *, on_progress: Progress | None, resume: bool

@@ -1,4 +1,4 @@
-"""The file in which a download grows, beside its target. Everything here blocks, and raises `OSError`."""
+"""The file in which a download grows, beside its target. All of it blocks, and most raises `OSError`."""
 
 import errno
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 from attrs import asdict, define, frozen
 
 from ._resume import Identity, is_validator
+from .errors import DownloadError
 
 if sys.platform != "win32":
     import fcntl
@@ -140,6 +141,14 @@ def check_target(target: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target.parent))
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
+
+
+def check_place(target: Path) -> None:
+    """Raise `DownloadError` where no file could be put, in words."""
+    try:
+        check_target(target)
+    except OSError as fault:
+        raise DownloadError(f"No file can be put at {target}: {problem_of(fault)}", path=target) from fault
 
 
 _PROBLEMS = {

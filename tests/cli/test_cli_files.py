@@ -131,7 +131,10 @@ class TestRun:
         self, invoke: Invoke, sandbox: Sandbox, path: str, code: int
     ) -> None:
         """It is told before anything is created."""
-        assert (await invoke("run", "order", "-o", path)).exit_code == code
+        finished = await invoke("run", "order", "-o", path)
+
+        assert finished.exit_code == code
+        assert "[Errno" not in finished.stderr
         assert not sandbox.requests
 
     async def test_a_bad_cell(self, invoke: Invoke, sandbox: Sandbox) -> None:

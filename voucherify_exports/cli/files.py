@@ -13,7 +13,7 @@ from attrs import define
 from rich.filesize import decimal
 
 from .. import tables
-from .._part import check_target
+from .._part import check_place
 from .._threads import in_thread
 from ..client import ExportsClient
 from ..models import Export
@@ -150,7 +150,7 @@ async def _run(job: Job, exported_object: str, options: CreateOptions, timeout: 
     # The steps of export_to one by one: whoever interrupts it is told the id.
     async with job.connection.open() as (client, listener):
         await in_thread(partial(tables.is_table, job.path))
-        await in_thread(partial(check_target, job.path))
+        await in_thread(partial(check_place, job.path))
         export = await client.create_export(exported_object, **options)
         job.export_id = export.id
         view = StatusView([export.id], summary=lambda: listener.cost)
