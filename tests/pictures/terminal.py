@@ -93,21 +93,21 @@ def merged(frames: list[Frame]) -> list[Frame]:
 
 
 def draw(frames: list[Frame]) -> str:
-    """An SVG that shows frame after frame, by moving a film; the last one where motion is unwanted."""
+    """An SVG that shows frame after frame, by moving a film; first the last, which tells most."""
+    frames = [frames[-1], *frames[:-1]]
     width, height = COLUMNS * WIDE + 2 * MARGIN, len(frames[0].lines) * HIGH + 2 * MARGIN
     total = sum(frame.seconds for frame in frames)
     steps, passed = [], 0.0
     for number, frame in enumerate(frames):
         steps.append(f"{100 * passed / total:.2f}%{{transform:translate({-number * width:.0f}px)}}")
         passed += frame.seconds
-    last = f"transform:translate({-(len(frames) - 1) * width:.0f}px)"
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}"'
             ' font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace"'
             f' font-size="14"><style>text{{white-space:pre}}@keyframes film{{{"".join(steps)}}}'
             f"#film{{animation:film {total:.1f}s step-end infinite}}"
-            f"@media(prefers-reduced-motion){{#film{{animation:none;{last}}}}}</style>",
+            "@media(prefers-reduced-motion){#film{animation:none}}</style>",
             f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/><g id="film">',
             *(picture(frame, number * width) for number, frame in enumerate(frames)),
             "</g></svg>\n",
