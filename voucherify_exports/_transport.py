@@ -77,7 +77,7 @@ class Transport:
         clock: Clock,
         emit: EventHook,
     ) -> None:
-        self._base_url = base_url
+        self._root = str(base_url)
         self._auth = auth
         self._tokens = Tokens(auth, self._fetch_token, clock) if isinstance(auth, OAuth) else None
         self.redact = auth.redactor()
@@ -357,18 +357,16 @@ class Transport:
         if call.content_type is not None:
             headers = {**credentials, "Content-Type": call.content_type}
         try:
-            async with (
-                scope,
-                session.request(
+            async with scope:
+                response = await session.request(
                     call.method,
-                    URL(f"{self._base_url}{call.path}{call.query}", encoded=True),
+                    URL(f"{self._root}{call.path}{call.query}", encoded=True),
                     data=call.body,
                     headers=headers,
                     timeout=_NO_TIMEOUT,
                     allow_redirects=False,
                     raise_for_status=False,
-                ) as response,
-            ):
+                )
                 body = await _read(response)
         finally:
             self._scopes.discard(scope)
@@ -388,20 +386,13 @@ class Transport:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, or as much of it as shows that it is too large."""
-    if (
-        response.content_length is not None
-        and response.content_length <= MAX_BODY
-        and not _is_packed(response)
-    ):
-        return await response.read()
+    """The body, or as much of it as shows that it is too large; the response is released."""
+    if response.content.is_eof():  # mostly it came with the head, and the connection is free already
+        return response.content.read_nowait()
     body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            break
+    async with response:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY:
+                break
     return bytes(body)
-
-
-def _is_packed(response: aiohttp.ClientResponse) -> bool:
-    return "Content-Encoding" in response.headers
