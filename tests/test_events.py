@@ -20,6 +20,7 @@ from voucherify_exports import (
     WaitEnded,
     log_event,
 )
+from voucherify_exports.events import is_wanted
 
 EVENTS: dict[Event, int] = {
     RequestCompleted(
@@ -54,3 +55,16 @@ class TestLogEvent:
     def test_knows_every_event(self) -> None:
         """No event is forgotten."""
         assert {type(event) for event in EVENTS} == set(get_args(Event))
+
+
+class TestIsWanted:
+    @pytest.mark.parametrize(("event", "level"), EVENTS.items(), ids=lambda value: type(value).__name__)
+    def test_by_the_level_of_the_log(
+        self, event: Event, level: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The hook that logs wants what the logger's level lets through; any other hook wants all."""
+        with caplog.at_level(level, "voucherify_exports"):
+            assert is_wanted(type(event), log_event)
+        with caplog.at_level(level + 1, "voucherify_exports"):
+            assert not is_wanted(type(event), log_event)
+            assert is_wanted(type(event), print)

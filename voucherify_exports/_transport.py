@@ -48,7 +48,7 @@ from .errors import (
     RateLimitedError,
     VoucherifyExportsError,
 )
-from .events import EventHook, QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled
+from .events import EventHook, QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled, is_wanted
 from .models import RateLimit
 from .polling import RetryPolicy
 
@@ -307,17 +307,17 @@ class Transport:
             )
             raise error from self._showable(fault)
         rate_limit = self._keep_books(answer)
-        elapsed = self._clock.monotonic() - started
-        self._emit(
-            RequestCompleted(
-                method=call.method,
-                path=call.path,
-                status=answer.status,
-                attempt=attempt,
-                elapsed=elapsed,
-                rate_limit=rate_limit,
+        if is_wanted(RequestCompleted, self._emit):
+            self._emit(
+                RequestCompleted(
+                    method=call.method,
+                    path=call.path,
+                    status=answer.status,
+                    attempt=attempt,
+                    elapsed=self._clock.monotonic() - started,
+                    rate_limit=rate_limit,
+                )
             )
-        )
         if not 200 <= answer.status <= 299:
             raise error_from(answer, self.redact, LOOK_FOR_IT if call.creates else "")
         return answer

@@ -148,6 +148,11 @@ _LEVELS: dict[type, int] = {
 }
 
 
+def is_wanted(kind: type[Event], hook: EventHook) -> bool:
+    """Whether a hook does anything with such an event: the one that logs mostly does not."""
+    return hook is not log_event or _logger.isEnabledFor(_LEVELS[kind])
+
+
 def log_event(event: Event) -> None:
     """Log an event to the logger `voucherify_exports`; the hook of a client that is given none."""
     _logger.log(_LEVELS[type(event)], "%s", event)
