@@ -248,7 +248,8 @@ class Transport:
         """Send once, or again after a refusal that names its end; waiting for quota is no attempt."""
         async with self._slots:
             while True:
-                await self._wait_for_quota(str(call), give_up)
+                if self._delay() > 0:
+                    await self._wait_for_quota(str(call), give_up)
                 self._quota.sent()
                 try:
                     return await self._send(call, attempt)
@@ -278,14 +279,14 @@ class Transport:
         return self._auth.headers() if self._tokens is None else await self._tokens.headers(attempt)
 
     async def _send(self, call: Call, attempt: int) -> Answer:
-        credentials = await self.credentials(attempt)
+        if self._tokens is None:
+            return await self._send_as(self._auth.headers(), call, attempt)
+        credentials = await self._tokens.headers(attempt)
         try:
             return await self._send_as(credentials, call, attempt)
         except AuthenticationError:
-            if self._tokens is None:
-                raise
             self._tokens.reject(credentials)
-        return await self._send_as(await self.credentials(attempt), call, attempt)
+        return await self._send_as(await self._tokens.headers(attempt), call, attempt)
 
     async def _fetch_token(self, form: bytes, attempt: int) -> AccessToken:
         call = Call("POST", "/v1/oauth/token", "", form, _FORM)
@@ -294,10 +295,13 @@ class Transport:
         return token
 
     async def _send_as(self, credentials: Mapping[str, str], call: Call, attempt: int) -> Answer:
+        self._check_open()
         started = self._clock.monotonic()
         try:
-            answer = await self._exchange(credentials, call)
+            answer = await self._ask(self._open_session(), credentials, call)
         except (aiohttp.ClientError, OSError) as fault:
+            if isinstance(fault, TimeoutError):
+                self._check_open()  # `close` ends it in the same way
             elapsed = self._clock.monotonic() - started
             error = transport_error(call, fault, attempt, self._request_timeout, self.redact)
             self._emit(
@@ -340,14 +344,6 @@ class Transport:
         else:
             self._quota.accepted()
         return rate_limit
-
-    async def _exchange(self, credentials: Mapping[str, str], call: Call) -> Answer:
-        self._check_open()
-        try:
-            return await self._ask(self._open_session(), credentials, call)
-        except TimeoutError:
-            self._check_open()
-            raise
 
     async def _ask(
         self, session: aiohttp.ClientSession, credentials: Mapping[str, str], call: Call
