@@ -55,6 +55,7 @@ FLOORS = [
     "models",
     "_redact",
     "_html",
+    "_scopes",
     "_clock",
     "_version",
 ]

@@ -25,6 +25,7 @@ from ._calls import (
 )
 from ._clock import Clock
 from ._quota import Quota, spent_error
+from ._scopes import Scopes
 from ._tokens import Tokens
 from ._version import __version__
 from ._wire import (
@@ -91,7 +92,7 @@ class Transport:
         self._clock = clock
         self._emit = emit
         self._closed = False
-        self._scopes: set[asyncio.Timeout] = set()  # whatever is awaited, so that `close` can end it
+        self._scopes = Scopes(request_timeout)
 
     async def request(self, method: str, path: str, query: str = "") -> Answer:
         """Send a request on behalf of a caller: retried, and delayed while the quota is spent."""
@@ -185,7 +186,7 @@ class Transport:
         return await self._receive(response.content.readany(), response.url, attempt)
 
     async def _receive(self, waiting: Awaitable[_Received], url: URL, attempt: int) -> _Received:
-        scope = self._open_scope(None)
+        scope = self._scopes.open()
         try:
             async with scope:
                 return await waiting
@@ -200,14 +201,11 @@ class Transport:
     async def close(self) -> None:
         """End every request under way with `ClientClosedError`, and close the session if it is ours."""
         self._closed = True
-        for scope in self._scopes:
-            if not scope.expired():
-                scope.reschedule(asyncio.get_running_loop().time())
-        while self._scopes:  # noqa: ASYNC110 - each ends within a few steps of the loop
-            await asyncio.sleep(0)
+        await self._scopes.close()
         try:
             await self._revoke()
         finally:
+            self._scopes.stop()
             if self._owns_session and self._session is not None:
                 await self._session.close()
 
@@ -223,7 +221,7 @@ class Transport:
     async def pause(self, seconds: float) -> None:
         """Sleep, unless the client is closed meanwhile."""
         self._check_open()
-        scope = self._open_scope(None)
+        scope = self._scopes.open()
         try:
             async with scope:
                 await self._clock.sleep(seconds)
@@ -231,12 +229,6 @@ class Transport:
             raise ClientClosedError from None
         finally:
             self._scopes.discard(scope)
-
-    def _open_scope(self, seconds: float | None) -> asyncio.Timeout:
-        """So many seconds, or until the client is closed; to be discarded from `_scopes` afterwards."""
-        scope = asyncio.timeout(seconds)
-        self._scopes.add(scope)
-        return scope
 
     def _check_open(self) -> None:
         if self._closed:
@@ -348,7 +340,7 @@ class Transport:
     async def _ask(
         self, session: aiohttp.ClientSession, credentials: Mapping[str, str], call: Call
     ) -> Answer:
-        scope = self._open_scope(self._request_timeout)
+        scope = self._scopes.open(bounded=True)
         headers = credentials
         if call.content_type is not None:
             headers = {**credentials, "Content-Type": call.content_type}
