@@ -3,12 +3,11 @@ import math
 import pytest
 from virtual import EPOCH
 
-from voucherify_exports import RateLimit
 from voucherify_exports._quota import Quota, spent_error
 
 
 def told(quota: Quota, now: float, limit: int, remaining: int, reset_in: float | None = None) -> None:
-    quota.answered(now, RateLimit(limit=limit, remaining=remaining), reset_in)
+    quota.answered(now, limit, remaining, reset_in)
 
 
 def poll(quota: Quota, now: float, limit: int, remaining: int, reset_in: float | None = None) -> None:
@@ -82,7 +81,7 @@ class TestPolling:
     def test_one_goes_ahead_after_a_refusal(self) -> None:
         """Polls do not all rush when the gate opens."""
         quota = Quota(0.5)
-        quota.answered(0, RateLimit(), None)
+        quota.answered(0, None, None, None)
         quota.refused(1, 60)
         assert quota.poll_at(61) == 61
         quota.poll_sent(61)
@@ -91,7 +90,7 @@ class TestPolling:
     def test_is_free_without_headers(self) -> None:
         """A server that names no limit leaves it to the policy."""
         quota = Quota(0.5)
-        quota.answered(0, RateLimit(), None)
+        quota.answered(0, None, None, None)
         quota.poll_sent(0)
 
         assert quota.poll_at(0) == 0
@@ -101,7 +100,7 @@ class TestPolling:
         """A month's 100,000 calls, or calls of another kind, say nothing about this minute."""
         quota = Quota(0.5)
         quota.poll_sent(0)
-        quota.answered(0, RateLimit(limit=100_000, remaining=5, kind=kind), 2_000_000)
+        quota.answered(0, 100_000, 5, 2_000_000, kind)
         quota.poll_ended()
 
         assert quota.poll_at(0) == 0

@@ -73,7 +73,8 @@ class Script:
         await asyncio.sleep(self.slow.get(what, self.latency))
         for _ in range(self.late.get(what, 0)):
             await asyncio.sleep(0)
-        self.quota.answered(self.clock.monotonic(), *self.headers())
+        said, reset_in = self.headers()
+        self.quota.answered(self.clock.monotonic(), said.limit, said.remaining, reset_in)
         if self.faults.get(what) and isinstance(self.faults[what][0], BaseException):
             raise self.faults[what].pop(0)
 

@@ -20,12 +20,12 @@ from voucherify_exports import (
 from voucherify_exports._redact import Redactor
 from voucherify_exports._wire import (
     Answer,
+    allowance_from,
     error_from,
     export_from,
     export_path,
     page_from,
     rate_limit_from,
-    reset_delay,
     retry_delay,
 )
 
@@ -323,6 +323,10 @@ class TestRetryDelay:
         assert retry_delay(answer(headers=headers)) == 45
 
 
+def _rate_limit(said: Answer) -> RateLimit:
+    return rate_limit_from(said, allowance_from(said))
+
+
 class TestRateLimitFrom:
     def test_reads_all_four(self) -> None:
         """The four headers become figures and an aware datetime."""
@@ -333,7 +337,7 @@ class TestRateLimitFrom:
             "X-Rate-Limit-Type": "api_calls",
         }
 
-        assert rate_limit_from(answer(headers=headers), 60) == RateLimit(
+        assert _rate_limit(answer(headers=headers)) == RateLimit(
             limit=100, remaining=99, resets_at=datetime(2026, 1, 1, 0, 1, tzinfo=UTC), kind="api_calls"
         )
 
@@ -344,4 +348,4 @@ class TestRateLimitFrom:
 
         useless = answer(headers=dict.fromkeys(names, value))
 
-        assert rate_limit_from(useless, reset_delay(useless)) == RateLimit()
+        assert _rate_limit(useless) == RateLimit()

@@ -8,7 +8,6 @@ import math
 
 from ._wire import moment
 from .errors import RateLimitedError
-from .models import RateLimit
 
 _MINUTE, _HOUR = 60.0, 3600.0  # the windows of all plans
 _HOURLY = 100  # requests in the hour's window of a sandbox project; those of other plans are a minute's
@@ -57,14 +56,21 @@ class Quota:
         """A poll is over, well or not."""
         self._polls_in_flight -= 1
 
-    def answered(self, now: float, said: RateLimit, reset_in: float | None) -> None:
+    def answered(
+        self,
+        now: float,
+        limit: int | None,
+        remaining: int | None,
+        reset_in: float | None,
+        kind: str | None = None,
+    ) -> None:
         """An answer came; `reset_in` is in how many seconds it says that the next window begins.
 
         The time may be missing, or no more than "now" while something remains. Then a window is
         taken for a minute, and for an hour when nothing was refilled after that.
         """
         self._learned = True
-        if said.limit is None or said.remaining is None or said.kind not in {None, _COUNTED}:
+        if limit is None or remaining is None or kind not in {None, _COUNTED}:
             return
         if reset_in is not None and reset_in > 0:
             self._resets_at = now + reset_in
@@ -72,13 +78,13 @@ class Quota:
                 self._begin_window(now, self._resets_at)
             self._window_ends = max(self._window_ends, self._resets_at)
             self._is_guess = False
-        elif self._limit is None or self._is_refilled(now, said.remaining):
+        elif self._limit is None or self._is_refilled(now, remaining):
             self._is_guess = self._limit is None
             self._begin_window(now, now + _MINUTE)
         elif now >= self._window_ends:
             self._is_guess = False
             self._window_ends = max(now, self._window_began + _HOUR)
-        self._limit, self._remaining = said.limit, said.remaining
+        self._limit, self._remaining = limit, remaining
 
     def _is_refilled(self, now: float, remaining: int) -> bool:
         if now >= self._window_ends:

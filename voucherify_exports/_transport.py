@@ -31,12 +31,13 @@ from ._version import __version__
 from ._wire import (
     MAX_BODY,
     AccessToken,
+    Allowance,
     Answer,
+    allowance_from,
     error_from,
     invalid,
     moment,
     rate_limit_from,
-    reset_delay,
     retry_delay,
     token_from,
 )
@@ -50,7 +51,6 @@ from .errors import (
     VoucherifyExportsError,
 )
 from .events import EventHook, QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled, is_wanted
-from .models import RateLimit
 from .polling import RetryPolicy
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)  # ours bounds all of a request
@@ -302,7 +302,8 @@ class Transport:
                 )
             )
             raise error from self._showable(fault)
-        rate_limit = self._keep_books(answer)
+        allowance = allowance_from(answer)
+        self._keep_books(answer, allowance)
         if is_wanted(RequestCompleted, self._emit):
             self._emit(
                 RequestCompleted(
@@ -311,7 +312,7 @@ class Transport:
                     status=answer.status,
                     attempt=attempt,
                     elapsed=self._clock.monotonic() - started,
-                    rate_limit=rate_limit,
+                    rate_limit=rate_limit_from(answer, allowance),
                 )
             )
         if not 200 <= answer.status <= 299:
@@ -324,18 +325,15 @@ class Transport:
         is_plain = "\n" not in text and len(text) <= LONGEST_REASON
         return fault if is_plain and self.redact(str(fault)) == str(fault) else None
 
-    def _keep_books(self, answer: Answer) -> RateLimit:
+    def _keep_books(self, answer: Answer, allowance: Allowance) -> None:
         now = self._clock.monotonic()
-        reset_in = reset_delay(answer)
-        rate_limit = rate_limit_from(answer, reset_in)
-        self._quota.answered(now, rate_limit, reset_in)
+        self._quota.answered(now, *allowance)
         if answer.status == 429:
             self._quota.refused(now, retry_delay(answer))
             delay = self._delay()
             self._emit(QuotaExhausted(delay=delay, retry_at=moment(self._clock.wall() + delay)))
         else:
             self._quota.accepted()
-        return rate_limit
 
     async def _ask(
         self, session: aiohttp.ClientSession, credentials: Mapping[str, str], call: Call

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 from urllib.parse import quote
 
 from attrs import define, evolve, field, frozen
@@ -203,14 +203,24 @@ def _error_text(answer: Answer, said: Mapping[str, str | None], server_advice: s
     return f"{text} [request {said['request_id']}]" if said["request_id"] else text
 
 
-def rate_limit_from(answer: Answer, reset_in: float | None) -> RateLimit:
-    """What the rate-limit headers of an answer say, the time (`reset_delay`) by this machine's clock."""
-    return RateLimit(
-        limit=_whole(answer.headers.get("X-Rate-Limit-Limit")),
-        remaining=_whole(answer.headers.get("X-Rate-Limit-Remaining")),
-        resets_at=None if reset_in is None else moment(answer.received + reset_in),
-        kind=answer.headers.get("X-Rate-Limit-Type"),
+Allowance: TypeAlias = tuple[int | None, int | None, float | None, str | None]
+
+
+def allowance_from(answer: Answer) -> Allowance:
+    """Limit, remaining, `reset_delay` and kind, as the rate-limit headers of an answer say."""
+    return (
+        _whole(answer.headers.get("X-Rate-Limit-Limit")),
+        _whole(answer.headers.get("X-Rate-Limit-Remaining")),
+        reset_delay(answer),
+        answer.headers.get("X-Rate-Limit-Type"),
     )
+
+
+def rate_limit_from(answer: Answer, allowance: Allowance) -> RateLimit:
+    """The same for people, with the time of the reset by this machine's clock."""
+    limit, remaining, reset_in, kind = allowance
+    resets_at = None if reset_in is None else moment(answer.received + reset_in)
+    return RateLimit(limit=limit, remaining=remaining, resets_at=resets_at, kind=kind)
 
 
 def reset_delay(answer: Answer) -> float | None:

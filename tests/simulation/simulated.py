@@ -114,7 +114,7 @@ class Simulated:
             raise RateLimitedError("refused", status=429)
         if self.slow <= draw < self.slow + self.failing:
             raise ServerError("failing", status=503)
-        self.quota.answered(now, told, reset_in)
+        self.quota.answered(now, told.limit, told.remaining, reset_in)
 
     def _headers(self) -> tuple[RateLimit, float | None]:
         if self.plan is None:
