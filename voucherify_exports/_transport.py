@@ -94,9 +94,9 @@ class Transport:
         self._closed = False
         self._scopes = Scopes(request_timeout)
 
-    async def request(self, method: str, path: str, query: str = "") -> Answer:
+    def request(self, method: str, path: str, query: str = "") -> Awaitable[Answer]:
         """Send a request on behalf of a caller: retried, and delayed while the quota is spent."""
-        return await self._call(Call(method, path, query))
+        return self._call(Call(method, path, query))
 
     async def create(self, path: str, payload: object) -> Answer:
         """POST what creates an export: repeated only when it surely did not arrive."""

@@ -25,6 +25,7 @@ MAX_BODY = 16 * 1024 * 1024
 _EXCERPT = 200
 _LONGEST = 1e12  # seconds
 _ID_LENGTH = 256
+_USUAL_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{_ID_LENGTH}}}")  # which stands in a path as it is
 _FORBIDDEN = re.compile(r"[/?#\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, half characters
 
 
@@ -48,6 +49,8 @@ def quoted_id(value: object, name: str, example: str) -> str:
     """An id as it stands in a path; `TypeError` or `ConfigurationError` for what cannot be one."""
     if not isinstance(value, str):
         raise TypeError(f"{name} is a str, not {type(value).__name__}")
+    if _USUAL_ID.fullmatch(value):
+        return value
     if len(value) > _ID_LENGTH:
         raise ConfigurationError(f"{name} has at most {_ID_LENGTH} characters, this one has {len(value)}")
     if value in {"", ".", ".."} or _FORBIDDEN.search(value):
