@@ -1,6 +1,8 @@
 """Every check of the project: `nox` runs them all, `nox -s tests` the tests alone."""
 
+import os
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -11,7 +13,7 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 # A Python that is not installed is skipped, on a build server too.
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "docs", "tests", "coverage"]
+nox.options.sessions = ["lint", "typing", "docs", "tests", "coverage", "airflow"]
 
 
 def install(session: nox.Session, group: str) -> None:
@@ -32,7 +34,8 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check the types of the package and of typical uses of it."""
     install(session, "typing")
-    session.run("mypy", "voucherify_exports", "voucherify_exports_pytest.py", "tests/typing")
+    plugins = ("voucherify_exports_airflow.py", "voucherify_exports_pytest.py")
+    session.run("mypy", "voucherify_exports", *plugins, "tests/typing")
     session.run("pyright")
 
 
@@ -60,7 +63,42 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
     session.run("coverage", "combine")
-    session.run("coverage", "report")
+    session.run("coverage", "report", "--omit", AIRFLOW)  # which the session of that name measures
+
+
+AIRFLOW = "*/voucherify_exports/airflow/*"
+
+
+@nox.session(python="3.12")
+def airflow(session: nox.Session) -> None:
+    """Check the Airflow integration with a real Airflow: types, DAGs, and a scheduler and triggerer at work.
+
+    AIRFLOW_CONSTRAINTS in the environment is the file or URL of other constraints, such as Airflow's own.
+    """
+    constraints = os.environ.get("AIRFLOW_CONSTRAINTS", "tests/airflow/constraints.txt")
+    session.install(".[airflow,arrow]", *_airflow_group(), "--constraint", constraints)
+    session.run("mypy", *map(str, Path("voucherify_exports/airflow").glob("*.py")))
+    session.run("pyright", "-p", "tests/airflow")
+    session.run("coverage", "erase")
+    # Without tests/conftest.py, which needs what the other tests do.
+    session.run(
+        "coverage", "run", "-m", "pytest", "--confcutdir=tests/airflow", "tests/airflow", *session.posargs
+    )
+    session.run("coverage", "combine")
+    session.run("coverage", "report", "--include", AIRFLOW)
+
+
+@nox.session(python="3.12")
+def airflow_constraints(session: nox.Session) -> None:
+    """Write tests/airflow/constraints.txt anew, from what resolves today."""
+    session.install("--upgrade", ".[airflow,arrow]", *_airflow_group())
+    frozen = session.run("python", "-m", "pip", "freeze", "--exclude", "voucherify-exports", silent=True)
+    head = "# What resolved together; made by `nox -s airflow_constraints`.\n"
+    Path("tests/airflow/constraints.txt").write_text(head + str(frozen))
+
+
+def _airflow_group() -> list[str]:
+    return nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "airflow")
 
 
 @nox.session

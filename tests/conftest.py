@@ -11,6 +11,8 @@ from tenacity import wait_none
 
 from voucherify_exports import ExportsClient, RetryPolicy, Sandbox
 
+collect_ignore = ["airflow"]  # which a session of its own runs, with Airflow
+
 settings.register_profile("seeded", derandomize=True)
 settings.load_profile("seeded")
 

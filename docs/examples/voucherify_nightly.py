@@ -1,0 +1,46 @@
+"""Every night, of each project: the day's redemptions, and all vouchers, as Parquet."""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import CronDataIntervalTimetable, dag
+
+from voucherify_exports.airflow import VoucherifyExportOperator
+
+# An Airflow connection for each project.
+PROJECTS = ["voucherify_shop_de", "voucherify_shop_pl"]
+
+# The variable is a folder that workers share, or a URL such as s3://aws_default@lake/voucherify.
+FOLDER = "{{ var.value.voucherify_folder }}/{{ task.voucherify_conn_id }}/{{ data_interval_start | ds }}"
+
+DAY = {
+    "created_at": {
+        "conditions": {
+            "$after": ["{{ data_interval_start | ts }}"],
+            "$before": ["{{ data_interval_end | ts }}"],
+        }
+    }
+}
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
+)
+def voucherify_nightly() -> None:
+    """Bring the exports of a day to a folder of that day; running it again replaces its files."""
+    VoucherifyExportOperator.partial(
+        task_id="redemptions",
+        exported_object="redemption",
+        filters=DAY,
+        output_path=f"{FOLDER}/redemptions.parquet",
+    ).expand(voucherify_conn_id=PROJECTS)
+    VoucherifyExportOperator.partial(
+        task_id="vouchers",
+        exported_object="voucher",
+        output_path=f"{FOLDER}/vouchers.parquet",
+    ).expand(voucherify_conn_id=PROJECTS)
+
+
+voucherify_nightly()

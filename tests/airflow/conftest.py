@@ -1,0 +1,60 @@
+"""A real Airflow, with SQLite in a folder of its own, and a sandbox that its tasks talk to."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from threaded import EXAMPLES, ThreadedSandbox, connection_to
+
+from voucherify_exports import Sandbox
+
+# Airflow reads these when it is imported first, which the tests do later.
+HOME = Path(tempfile.mkdtemp(prefix="voucherify-airflow-"))
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
+    "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES": "airflow.*",
+}
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A sandbox that the default connection leads to."""
+    with ThreadedSandbox(scheduled_for=0.1, in_progress_for=0.1) as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", connection_to(sandbox))
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def database() -> None:
+    """Airflow's tables, and the bundle of DAGs that they must know of."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.utils.db import initdb
+
+    initdb()
+    DagBundlesManager().sync_bundles_to_db()
+
+
+@pytest.fixture
+def run(database: None) -> Callable[..., Any]:
+    """Run a DAG as `dag.test()` does, and return the run."""
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    def run(dag: Any, **options: Any) -> Any:
+        bag = DagBag(dag_folder=os.devnull, bundle_name="dags-folder")
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "dags-folder", None)
+        return dag.test(**options)
+
+    return run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let Airflow warn of what it will, and take our own warnings for errors, as everywhere."""
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("default"))
+        item.add_marker(pytest.mark.filterwarnings("error:::voucherify_exports"))

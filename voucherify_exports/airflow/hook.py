@@ -1,0 +1,132 @@
+"""The connection of Airflow, as a client of the exports API."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.sdk import BaseHook
+
+from ..auth import OAuth
+from ..client import ExportsClient
+from ..errors import ConfigurationError, VoucherifyExportsError
+from ..polling import PollPolicy, RetryPolicy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+_Result = TypeVar("_Result")
+
+_CLUSTER = re.compile(r"([a-z0-9-]+\.)*api")
+
+
+class VoucherifyHook(BaseHook):
+    """One project of Voucherify, by an Airflow connection of the type `voucherify`.
+
+    >>> async with VoucherifyHook("voucherify_shop").get_conn() as client:  # doctest: +SKIP
+    ...     export = await client.get_export("exp_CGnCVltmWjI9V1pGlnunw2Nf")
+
+    - Host: a cluster (`api`, `us1.api`, `as1.api`; none means `api`), or the host name or URL of the API,
+      with https where no scheme is said.
+    - Login: the application id. Password: the application token.
+    - Extra: any other option of `ExportsClient` that JSON can say, such as `{"poll_share": 0.3}`. `poll` and
+      `retry` hold the arguments of `PollPolicy` and `RetryPolicy`, `oauth` those of `OAuth`, keys aside.
+    """
+
+    conn_name_attr = "voucherify_conn_id"
+    default_conn_name = "voucherify_default"
+    conn_type = "voucherify"
+    hook_name = "Voucherify"
+
+    def __init__(self, voucherify_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.voucherify_conn_id = voucherify_conn_id
+
+    def get_conn(self) -> ExportsClient:
+        """A client, which the caller closes; `ConfigurationError` for what cannot be right."""
+        return client_of(self.get_connection(self.voucherify_conn_id))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether Voucherify takes the credentials, and what it says: costs one request."""
+        try:
+            page = self.run(lambda client: client.list_page(page_size=1))
+        except VoucherifyExportsError as error:
+            return False, str(error)
+        return True, f"Voucherify answers: the project has {page.total} exports"
+
+    def run(self, ask: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
+        """What a client is asked for; the thread waits for it, and the client is closed.
+
+        >>> page = VoucherifyHook("voucherify_shop").run(lambda client: client.list_page())  # doctest: +SKIP
+        """
+        return asyncio.run(_asked(self.get_conn(), ask))
+
+
+def client_of(connection: "Connection") -> ExportsClient:
+    """A client of the project that a connection leads to."""
+    try:
+        return ExportsClient(**_options(connection))
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"connection {connection.conn_id!r}: {error}") from None
+
+
+def _options(connection: "Connection") -> dict[str, Any]:
+    extra = {name: value for name, value in _extra(connection.extra).items() if value is not None}
+    unknown = extra.keys() - _READ.keys()
+    if unknown:
+        name = min(unknown)
+        known = get_close_matches(name, _READ) or sorted(_READ)
+        raise ConfigurationError(f"extra has no {name!r}, but {', '.join(known)}")
+    options = {name: _READ[name](value) for name, value in extra.items()}
+    oauth = options.pop("oauth", None)
+    if oauth is None:
+        options |= {"app_id": connection.login or "", "app_token": connection.password or ""}
+    else:
+        options["auth"] = OAuth(connection.login or "", connection.password or "", **oauth)
+    return options | _address(connection)
+
+
+def _extra(text: str | None) -> Mapping[str, Any]:
+    try:
+        extra = json.loads(text or "{}")
+        return {**extra}
+    except (TypeError, ValueError):
+        # Not quoted: it may hold a secret.
+        raise ConfigurationError("extra is not a JSON object") from None
+
+
+def _address(connection: "Connection") -> dict[str, str]:
+    host = connection.host
+    if not host:
+        return {}
+    if _CLUSTER.fullmatch(host) and connection.port is None:
+        return {"cluster": host}
+    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    return {"base_url": url if connection.port is None else f"{url}:{connection.port}"}
+
+
+def _policy(kind: Callable[..., Any]) -> Callable[[Any], Any]:
+    return lambda value: kind(**value)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "poll_share": _as_it_is,
+    "request_timeout": _as_it_is,
+    "max_quota_wait": _as_it_is,
+    "max_connections": _as_it_is,
+    "trusted_hosts": _as_it_is,
+    "poll": _policy(PollPolicy),
+    "retry": _policy(RetryPolicy),
+    "oauth": _policy(dict),
+}
+
+
+async def _asked(client: ExportsClient, ask: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
+    async with client:
+        return await ask(client)

@@ -1,0 +1,154 @@
+"""The task that brings an export to a file."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, ObjectStoragePath
+from airflow.sdk.exceptions import AirflowException
+
+from .. import tables
+from .._parameters import name_of, payload_of
+from ..errors import VoucherifyExportsError
+from ..filters import Filters
+from ..tables import CellOptions
+from ._creation import Creation
+from ._outcome import HOPELESS, LOST, Outcome, kind_of, outcome_of, verdict
+from .hook import VoucherifyHook
+from .trigger import VoucherifyExportTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class VoucherifyExportOperator(BaseOperator):
+    """Create an export, wait for it, and write its file to `output_path`, which is returned.
+
+    - `exported_object`, `fields`, `order`, `filters`, `campaign_id`, `strict`: as for
+      `ExportsClient.create_export`. All but the last are templates, strings inside them too; filters with
+      templates are written in the API's own form.
+    - `output_path`: a path of the worker, or a URL that `ObjectStoragePath` takes, such as
+      `s3://aws_default@bucket/vouchers.parquet`; a template. The suffix says what is written: `.csv`,
+      `.parquet`, `.arrow` or `.jsonl`. A file that is there is replaced in one step; folders are made.
+    - `cells`: the options of `ExportsClient.to_arrow`, for all but `.csv`.
+    - `timeout`: seconds, or a timedelta, that each try may wait, `None` for no bound.
+    - `deferrable`: wait in the triggerer; otherwise the worker waits.
+
+    The export is created once: a retry goes on with that of the try before, unless it ended in ERROR or was
+    deleted. Killing the task leaves it alone at Voucherify. The id is in the XCom `export_id`.
+
+    Raises `AirflowFailException`, which no retry follows, for what a retry would meet again: wrong arguments,
+    wrong credentials, or a file that is no table. Any other error is retried as the task says.
+    """
+
+    template_fields = (
+        "exported_object",
+        "fields",
+        "order",
+        "filters",
+        "campaign_id",
+        "output_path",
+        "voucherify_conn_id",
+    )
+    template_fields_renderers = {"filters": "json"}  # noqa: RUF012  # as BaseOperator declares it
+    ui_color = "#d9f2e6"
+
+    def __init__(
+        self,
+        *,
+        exported_object: str,
+        output_path: str,
+        fields: Sequence[str] | None = None,
+        order: str | None = None,
+        filters: Filters | Mapping[str, Any] | None = None,
+        campaign_id: str | None = None,
+        strict: bool = True,
+        cells: CellOptions | None = None,
+        voucherify_conn_id: str = VoucherifyHook.default_conn_name,
+        timeout: float | timedelta | None = 1800.0,
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.exported_object = exported_object
+        self.output_path = output_path
+        self.fields = fields
+        self.order = order
+        self.filters = filters.to_dict() if isinstance(filters, Filters) else filters
+        self.campaign_id = campaign_id
+        self.strict = strict
+        self.cells = cells
+        self.voucherify_conn_id = voucherify_conn_id
+        self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        self.deferrable = deferrable
+
+    def execute(self, context: "Context") -> str:
+        """Create the export, and wait for it."""
+        with self._judging(context):
+            tables.is_table(Path(self.output_path))  # which knows the suffixes
+            creation = self._creation(context)
+            export_id = self._hook.run(creation.export_id)
+        context["ti"].xcom_push("export_id", export_id)
+        if self.deferrable:
+            deadline = None if self.timeout is None else datetime.now(UTC) + timedelta(seconds=self.timeout)
+            trigger = VoucherifyExportTrigger(export_id, self.voucherify_conn_id, deadline)
+            self.defer(trigger=trigger, method_name="execute_complete")
+        event = self._hook.run(lambda client: outcome_of(client, export_id, self.timeout))
+        return self.execute_complete(context, event)
+
+    def execute_complete(self, context: "Context", event: Outcome) -> str:
+        """Go on when the wait is over: write the file."""
+        if event["status"] != "success":
+            raise self._verdict(context, kind_of(event), event["reason"])
+        with self._judging(context):
+            self._write(event["export"]["id"])
+        self._creation(context).forget()  # so that running the task again brings what is new
+        return self.output_path
+
+    @property
+    def _hook(self) -> VoucherifyHook:
+        return VoucherifyHook(self.voucherify_conn_id)
+
+    def _creation(self, context: "Context") -> Creation:
+        name = name_of(self.exported_object, "an exported object")
+        request = payload_of(
+            name,
+            fields=self.fields,
+            order=self.order,
+            filters=self.filters,
+            campaign_id=self.campaign_id,
+            strict=self.strict,
+        )
+        request |= {"connection": self.voucherify_conn_id, "exported_object": name}
+        return Creation(context["task_state_store"], request)
+
+    @contextmanager
+    def _judging(self, context: "Context") -> Generator[None]:
+        try:
+            yield
+        except (VoucherifyExportsError, TypeError, ValueError) as error:
+            raise self._verdict(context, type(error), str(error)) from error
+
+    def _verdict(self, context: "Context", kind: type[Exception], reason: str) -> AirflowException:
+        if issubclass(kind, LOST):
+            self._creation(context).forget()
+        return verdict(kind, reason, final=HOPELESS)
+
+    def _write(self, export_id: str) -> None:
+        path = self.output_path.removeprefix("file://")
+        if "://" not in path:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._save(export_id, Path(path))
+            return
+        target = ObjectStoragePath(path)
+        with TemporaryDirectory() as folder:
+            file = Path(folder, target.name)
+            self._save(export_id, file)
+            # In one call: some stores keep a file that is written bit by bit even when writing it fails.
+            target.fs.put_file(str(file), target.path)
+
+    def _save(self, export_id: str, path: Path) -> None:
+        self._hook.run(lambda client: client.save(export_id, path, cells=self.cells))
