@@ -74,11 +74,10 @@ def client_of(connection: "Connection") -> ExportsClient:
 
 def _options(connection: "Connection") -> dict[str, Any]:
     extra = {name: value for name, value in _extra(connection.extra).items() if value is not None}
-    unknown = extra.keys() - _READ.keys()
-    if unknown:
-        name = min(unknown)
-        known = get_close_matches(name, _READ) or sorted(_READ)
-        raise ConfigurationError(f"extra has no {name!r}, but {', '.join(known)}")
+    for name in sorted(extra.keys() - _READ.keys()):
+        nearest = get_close_matches(name, _READ)
+        hint = f"nearest: {', '.join(nearest)}" if nearest else f"known: {', '.join(sorted(_READ))}"
+        raise ConfigurationError(f"extra: {name!r} is no option ({hint})")
     options = {name: _READ[name](value) for name, value in extra.items()}
     oauth = options.pop("oauth", None)
     if oauth is None:

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from .. import tables
 from .._parameters import name_of, payload_of
+from .._part import check_target
 from ..errors import VoucherifyExportsError
 from ..filters import Filters
 from ..tables import CellOptions
@@ -88,7 +89,7 @@ class VoucherifyExportOperator(BaseOperator):
     def execute(self, context: "Context") -> str:
         """Create the export, and wait for it."""
         with self._judging(context):
-            tables.is_table(Path(self.output_path))  # which knows the suffixes
+            self._place()
             creation = self._creation(context)
             export_id = self._hook.run(creation.export_id)
         context["ti"].xcom_push("export_id", export_id)
@@ -137,18 +138,29 @@ class VoucherifyExportOperator(BaseOperator):
             self._creation(context).forget()
         return verdict(kind, reason, final=HOPELESS)
 
+    def _place(self) -> Path | ObjectStoragePath:
+        """Where the file goes; raises for a place where none can be."""
+        local = self.output_path.removeprefix("file://")
+        path = Path(local)
+        tables.is_table(path)  # which knows the suffixes
+        if "://" in local:
+            place = ObjectStoragePath(local)
+            _ = place.fs  # raises when Airflow has none for the scheme
+            return place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_target(path)
+        return path
+
     def _write(self, export_id: str) -> None:
-        path = self.output_path.removeprefix("file://")
-        if "://" not in path:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._save(export_id, Path(path))
+        place = self._place()
+        if isinstance(place, Path):
+            self._save(export_id, place)
             return
-        target = ObjectStoragePath(path)
         with TemporaryDirectory() as folder:
-            file = Path(folder, target.name)
+            file = Path(folder, place.name)
             self._save(export_id, file)
             # In one call: some stores keep a file that is written bit by bit even when writing it fails.
-            target.fs.put_file(str(file), target.path)
+            place.fs.put_file(str(file), place.path)
 
     def _save(self, export_id: str, path: Path) -> None:
         self._hook.run(lambda client: client.save(export_id, path, cells=self.cells))

@@ -1,0 +1,360 @@
+"""The operator, in DAGs that run in this process: `dag.test()` takes triggers and retries along."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk.io import attach
+from dags import dag_of, xcoms
+
+from voucherify_exports import Sandbox, after, before, where
+from voucherify_exports.airflow import VoucherifyExportOperator
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def creates(sandbox: Sandbox) -> list[Any]:
+    return [json.loads(request.body) for request in sandbox.requests if request.method == "POST"]
+
+
+def brought(path: Path) -> int:
+    """Rows of a CSV file."""
+    return path.read_text().count("\n") - 1
+
+
+class TestCreateOnce:
+    def test_a_retry_takes_the_export_of_the_try_before(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """What failed was the download, so the export is there: it is not created again."""
+        sandbox.fail(download=True, status=404)
+        path = tmp_path / "orders.csv"
+        with dag_of("download_fails", retries=1) as dag:
+            VoucherifyExportOperator(task_id="orders", exported_object="order", output_path=str(path))
+
+        finished = run(dag)
+
+        assert finished.state == "success"
+        assert [task.try_number for task in finished.get_task_instances()] == [2]
+        assert creates(sandbox) == [{"exported_object": "order"}]
+        assert brought(path) == 100
+        export_id = sandbox.state()["exports"][0]["id"]
+        assert xcoms(finished) == {"return_value": str(path), "export_id": export_id}
+
+    def test_a_wait_that_took_too_long_goes_on(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """Each try waits for as long as it may; together they wait for one export."""
+        path = tmp_path / "orders.csv"
+        with dag_of("too_long", retries=5) as dag:
+            VoucherifyExportOperator(
+                task_id="orders",
+                exported_object="order",
+                output_path=str(path),
+                timeout=timedelta(milliseconds=10),
+            )
+
+        finished = run(dag)
+
+        assert finished.state == "success"
+        assert [task.try_number for task in finished.get_task_instances()] > [1]
+        assert len(creates(sandbox)) == 1
+
+    def test_an_export_that_failed_is_replaced(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """An export in ERROR stays there, so the retry creates another."""
+        sandbox.fail(method="GET", path="/v1/exports/*", edit=lambda export: export | {"status": "ERROR"})
+        path = tmp_path / "orders.csv"
+        with dag_of("in_error", retries=1) as dag:
+            VoucherifyExportOperator(task_id="orders", exported_object="order", output_path=str(path))
+
+        assert run(dag).state == "success"
+        assert len(creates(sandbox)) == 2
+
+    @pytest.mark.parametrize("deferrable", [True, False])
+    def test_an_export_that_is_gone_is_replaced(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, *, deferrable: bool
+    ) -> None:
+        """Somebody deleted it while it was waited for."""
+        sandbox.fail(method="GET", path="/v1/exports/*", status=404)
+        path = tmp_path / "orders.csv"
+        with dag_of(f"gone_{deferrable}", retries=1) as dag:
+            VoucherifyExportOperator(
+                task_id="orders", exported_object="order", output_path=str(path), deferrable=deferrable
+            )
+
+        assert run(dag).state == "success"
+        assert len(creates(sandbox)) == 2
+
+    def test_an_answer_that_was_lost_is_made_up_for(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """The first try cannot know whether it created the export; the second finds it in the list."""
+        sandbox.add_export("order", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+        sandbox.add_export("customer")
+        sandbox.fail(method="POST", reset="headers")
+        path = tmp_path / "orders.csv"
+        with dag_of("lost", retries=1) as dag:
+            VoucherifyExportOperator(
+                task_id="orders", exported_object="order", output_path=str(path), fields=["id", "status"]
+            )
+
+        finished = run(dag)
+
+        assert finished.state == "success"
+        assert len(creates(sandbox)) == 1
+        newest = max(sandbox.state()["exports"], key=lambda export: export["created_at"])
+        assert xcoms(finished)["export_id"] == newest["id"]
+        assert path.read_text().startswith("ID,Status\n")
+
+    def test_an_export_that_was_not_created_is(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """The list shows none that was asked for alike since, so it is asked for again."""
+        sandbox.add_export("order", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+        sandbox.fail(method="POST", status=502)
+        path = tmp_path / "orders.csv"
+        with dag_of("not_created", retries=1) as dag:
+            VoucherifyExportOperator(task_id="orders", exported_object="order", output_path=str(path))
+
+        assert run(dag).state == "success"
+        assert len(creates(sandbox)) == 2
+        assert len(sandbox.state()["exports"]) == 2
+
+    def test_other_arguments_are_another_export(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """A task that was mended and cleared does not go on with what it asked for before."""
+        sandbox.fail(download=True, status=404)
+        day = datetime(2026, 1, 1, tzinfo=UTC)
+        for order, state in (("created_at", "failed"), ("-created_at", "success")):
+            with dag_of("mended") as dag:
+                VoucherifyExportOperator(
+                    task_id="orders",
+                    exported_object="order",
+                    order=order,
+                    output_path=str(tmp_path / "orders.csv"),
+                )
+            assert run(dag, logical_date=day).state == state
+
+        assert [body["parameters"]["order"] for body in creates(sandbox)] == ["created_at", "-created_at"]
+
+
+class TestArguments:
+    def test_they_are_templates(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
+        """Each argument but `strict` and `cells` may depend on the run."""
+        with dag_of("templates", params={"what": "voucher"}) as dag:
+            VoucherifyExportOperator(
+                task_id="export",
+                exported_object="{{ params.what }}",
+                fields=["code", "{{ 'value' }}"],
+                order="-{{ 'created_at' }}",
+                filters={"created_at": {"conditions": {"$after": ["{{ data_interval_start | ts }}"]}}},
+                campaign_id="camp_{{ 7 }}",
+                output_path=f"{tmp_path}/{{{{ ds }}}}.csv",
+            )
+
+        run(dag, logical_date=datetime(2026, 1, 2, tzinfo=UTC))
+
+        assert creates(sandbox) == [
+            {
+                "exported_object": "voucher",
+                "parameters": {
+                    "fields": ["code", "value"],
+                    "order": "-created_at",
+                    "filters": {"created_at": {"conditions": {"$after": ["2026-01-02T00:00:00+00:00"]}}},
+                    "campaign_id": "camp_7",
+                },
+            }
+        ]
+        assert (tmp_path / "2026-01-02.csv").exists()
+
+    def test_filters_may_be_written_as_python(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """As for `create_export`, where nothing in them depends on the run."""
+        day = after(datetime(2026, 1, 1, tzinfo=UTC)) & before(datetime(2026, 1, 2, tzinfo=UTC))
+        with dag_of("filters") as dag:
+            VoucherifyExportOperator(
+                task_id="export",
+                exported_object="order",
+                filters=where(created_at=day),
+                output_path=str(tmp_path / "orders.csv"),
+            )
+
+        assert run(dag).state == "success"
+        assert creates(sandbox)[0]["parameters"]["filters"] == where(created_at=day).to_dict()
+
+    @pytest.mark.parametrize(
+        ("wrong", "reason"),
+        [
+            ({"fields": ["vaule"]}, "'vaule' is no field (nearest: value)"),
+            ({"output_path": "vouchers.xml"}, "the path must end in one of .csv"),
+            ({"output_path": "s3://lake/vouchers.csv"}, "No filesystem registered for scheme s3"),
+            ({"fields": "{{ 'code' }}"}, "fields are a list of names"),
+        ],
+    )
+    def test_wrong_ones_are_not_tried_again(
+        self,
+        run: Callable[..., Any],
+        sandbox: Sandbox,
+        caplog: pytest.LogCaptureFixture,
+        capfd: pytest.CaptureFixture[str],
+        wrong: dict[str, Any],
+        reason: str,
+    ) -> None:
+        """What no retry can mend fails for good, before anything is created."""
+        options = {"exported_object": "voucher", "output_path": "vouchers.csv"} | wrong
+        with dag_of("wrong", retries=3) as dag:
+            VoucherifyExportOperator(task_id="export", **options)
+
+        finished = run(dag)
+
+        assert finished.state == "failed"
+        assert [task.try_number for task in finished.get_task_instances()] == [1]
+        assert not sandbox.requests
+        assert reason in capfd.readouterr().out
+
+    def test_wrong_credentials_are_not_tried_again(
+        self, run: Callable[..., Any], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """401 would come again."""
+        wrong = {"conn_type": "voucherify", "host": sandbox.url, "login": "me", "password": "wrong"}
+        monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", json.dumps(wrong))
+        with dag_of("credentials", retries=3) as dag:
+            VoucherifyExportOperator(task_id="export", exported_object="order", output_path="orders.csv")
+
+        finished = run(dag)
+
+        assert finished.state == "failed"
+        assert [request.status for request in sandbox.requests] == [401]
+
+
+@pytest.fixture
+def memory() -> Any:
+    """A store that this process holds, and that Airflow knows by its scheme."""
+    memory = fsspec.filesystem("memory")
+    attach("memory", fs=memory)
+    return memory
+
+
+class TestOutput:
+    def test_the_worker_may_wait_itself(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """Without a triggerer, and without a bound."""
+        path = tmp_path / "orders.parquet"
+        with dag_of("in_worker") as dag:
+            VoucherifyExportOperator(
+                task_id="orders",
+                exported_object="order",
+                output_path=f"file://{path}",
+                cells={"names": "header"},
+                timeout=None,
+                deferrable=False,
+            )
+
+        assert run(dag).state == "success"
+        assert "ID" in pq.read_table(path).column_names
+
+    def test_it_may_be_an_object_store(self, run: Callable[..., Any], sandbox: Sandbox, memory: Any) -> None:
+        """Any URL that `ObjectStoragePath` takes; here the memory of this process."""
+        with dag_of("store") as dag:
+            VoucherifyExportOperator(
+                task_id="orders",
+                exported_object="order",
+                output_path="memory://lake/{{ ds }}/orders.csv",
+                timeout=None,
+            )
+
+        finished = run(dag, logical_date=datetime(2026, 1, 2, tzinfo=UTC))
+
+        assert finished.state == "success"
+        file = memory.cat_file("/lake/2026-01-02/orders.csv")
+        assert file.count(b"\n") == 101
+
+    def test_a_broken_upload_leaves_what_was_there(
+        self, run: Callable[..., Any], sandbox: Sandbox, memory: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The file is whole before it is uploaded, and a retry uploads the same export."""
+        memory.pipe_file("/lake/orders.csv", b"before")
+        upload, tries = type(memory).put_file, []
+
+        def fail_once(self: Any, source: str, target: str, **options: Any) -> None:
+            tries.append(memory.cat_file("/lake/orders.csv"))
+            if len(tries) == 1:
+                raise OSError("the store is away")
+            upload(self, source, target, **options)
+
+        monkeypatch.setattr(type(memory), "put_file", fail_once)
+        with dag_of("upload", retries=1) as dag:
+            VoucherifyExportOperator(
+                task_id="orders", exported_object="order", output_path="memory://lake/orders.csv"
+            )
+
+        assert run(dag).state == "success"
+        assert tries == [b"before", b"before"]
+        assert len(creates(sandbox)) == 1
+
+
+class TestMapping:
+    def test_over_objects(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
+        """One task for each, with a path that names it."""
+        objects = ["order", "customer", "publication"]
+        with dag_of("objects") as dag:
+            VoucherifyExportOperator.partial(
+                task_id="export", output_path=f"{tmp_path}/{{{{ task.exported_object }}}}.csv"
+            ).expand(exported_object=objects)
+
+        assert run(dag).state == "success"
+        assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(objects)
+
+    def test_over_date_windows(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
+        """Each with arguments of its own."""
+        months = [("2024-01-01", "2024-02-01"), ("2024-02-01", "2024-03-01")]
+        windows = [
+            {
+                "fields": ["id", "created_at"],
+                "filters": {"created_at": {"conditions": {"$after": [start], "$before": [end]}}},
+                "output_path": f"{tmp_path}/{start}.csv",
+            }
+            for start, end in months
+        ]
+        with dag_of("windows") as dag:
+            VoucherifyExportOperator.partial(task_id="export", exported_object="order").expand_kwargs(windows)
+
+        assert run(dag).state == "success"
+        for start, end in months:
+            _, *rows = (tmp_path / f"{start}.csv").read_text().splitlines()
+            moments = [row.partition(",")[2] for row in rows]
+            assert moments
+            assert all(start <= moment < end for moment in moments)
+
+
+def test_nothing_secret_is_kept(
+    run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the app token nor that of a download is in Airflow's database or logs, also after an error."""
+    sandbox.fail(download=True, status=500, times=1)
+    sandbox.fail(method="POST", status=403)
+    with dag_of("secrets", retries=2) as dag:
+        VoucherifyExportOperator(
+            task_id="orders", exported_object="order", output_path=str(tmp_path / "orders.csv")
+        )
+
+    run(dag)
+
+    from airflow import settings
+
+    kept = Path(settings.SQL_ALCHEMY_CONN.removeprefix("sqlite:///")).read_bytes()
+    out, err = capfd.readouterr()
+    tokens = {request.query["token"] for request in sandbox.requests if request.is_download}
+    for secret in (sandbox.app_token, *tokens):
+        assert secret.encode() not in kept
+        assert secret not in out + err

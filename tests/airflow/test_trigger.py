@@ -1,0 +1,223 @@
+"""The trigger, on an event loop as a triggerer has one."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.sdk.module_loading import import_string
+from airflow.triggers.base import TriggerEvent
+from threaded import ThreadedSandbox, connection_to
+
+from voucherify_exports import ExportsClient, Sandbox
+from voucherify_exports.airflow import VoucherifyExportTrigger, _clients
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A sandbox whose exports are never done by themselves."""
+    with ThreadedSandbox(scheduled_for=1000) as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", connection_to(sandbox))
+        yield sandbox
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> list[ExportsClient]:
+    """The clients that are made, in order."""
+    made: list[ExportsClient] = []
+    make = _clients.client_of
+    monkeypatch.setattr(_clients, "client_of", lambda connection: made.append(make(connection)) or made[-1])
+    return made
+
+
+async def event_of(trigger: VoucherifyExportTrigger) -> Any:
+    """The payload of the one event that a trigger fires, which JSON can say."""
+    [event] = [event async for event in trigger.run()]
+    assert isinstance(event, TriggerEvent)
+    assert json.loads(json.dumps(event.payload)) == event.payload
+    return event.payload
+
+
+async def waiting(*triggers: VoucherifyExportTrigger, of: Sandbox) -> list[asyncio.Task[Any]]:
+    """Triggers that run, as soon as their exports have been looked at."""
+    seen = len(of.requests)
+    tasks = [asyncio.create_task(event_of(trigger)) for trigger in triggers]
+    while len(of.requests) == seen:
+        await asyncio.sleep(0.01)
+    return tasks
+
+
+def is_closed(client: ExportsClient) -> bool:
+    return client._closed
+
+
+def nobody_waits() -> bool:
+    return not any(_clients._shared.values())
+
+
+class TestEvent:
+    async def test_an_export_that_is_done(self, sandbox: Sandbox) -> None:
+        """The event has the export, and in its URL no token."""
+        export_id = sandbox.add_export("voucher")
+
+        event = await event_of(VoucherifyExportTrigger(export_id))
+
+        assert event["status"] == "success"
+        assert event["export"]["id"] == export_id
+        assert event["export"]["status"] == "DONE"
+        assert event["export"]["result"] == {"url": f"{sandbox.download_url}/v1/exports/{export_id}"}
+
+    @pytest.mark.parametrize(
+        ("outcome", "error", "reason"),
+        [
+            ("ERROR", "ExportFailedError", "ended in ERROR at Voucherify"),
+            (None, "ExportNotFoundError", "404"),
+        ],
+    )
+    async def test_an_export_that_is_not(
+        self, sandbox: Sandbox, outcome: Any, error: str, reason: str
+    ) -> None:
+        """The event says why, and the class of the error."""
+        export_id = sandbox.add_export("voucher", outcome=outcome) if outcome else "exp_none"
+
+        event = await event_of(VoucherifyExportTrigger(export_id))
+
+        assert (event["status"], event["export_id"], event["error"]) == ("error", export_id, error)
+        assert reason in event["reason"]
+
+    async def test_a_deadline_that_has_passed(self, slow: Sandbox) -> None:
+        """A triggerer that takes over late takes one look."""
+        export_id = slow.add_export("voucher")
+        trigger = VoucherifyExportTrigger(export_id, deadline=datetime.now(UTC) - timedelta(days=1))
+
+        assert (await event_of(trigger))["error"] == "WaitTimeoutError"
+        assert len(slow.requests) == 1
+
+    async def test_a_connection_that_is_not_there(self) -> None:
+        """Airflow's own words say which."""
+        event = await event_of(VoucherifyExportTrigger("exp_1", "no_such"))
+
+        assert event["error"] == "VoucherifyExportsError"
+        assert event["reason"] == "The conn_id `no_such` isn't defined"
+
+    async def test_a_connection_that_cannot_be_right(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As the hook says it."""
+        monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", connection_to(sandbox, colour="red"))
+
+        event = await event_of(VoucherifyExportTrigger("exp_1"))
+
+        assert event["error"] == "ConfigurationError"
+        assert nobody_waits()
+
+
+async def test_it_survives_the_database(sandbox: Sandbox) -> None:
+    """What another triggerer makes of what this one has stored is the same trigger."""
+    deadline = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+    row = Trigger.from_object(VoucherifyExportTrigger("exp_1", "shop", deadline))
+
+    again = import_string(row.classpath)(**row.kwargs)
+
+    assert isinstance(again, VoucherifyExportTrigger)
+    assert (again.export_id, again.voucherify_conn_id, again.deadline) == ("exp_1", "shop", deadline)
+
+
+class TestSharing:
+    async def test_a_hundred_triggers_share_one_client(
+        self, sandbox: Sandbox, clients: list[ExportsClient]
+    ) -> None:
+        """And so one watcher, whose pages serve them all; the last lets go of it."""
+        ids = [sandbox.add_export("voucher") for _ in range(100)]
+
+        events = await asyncio.gather(*(event_of(VoucherifyExportTrigger(export_id)) for export_id in ids))
+
+        assert [event["export"]["id"] for event in events] == ids
+        assert len(clients) == 1
+        assert len(sandbox.requests) < 20
+        assert is_closed(clients[0])
+        assert nobody_waits()
+
+    async def test_a_changed_connection_gets_another(
+        self, slow: Sandbox, clients: list[ExportsClient], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Those that wait already go on with the client that they have."""
+        first, second = (slow.add_export("voucher") for _ in range(2))
+        [before] = await waiting(VoucherifyExportTrigger(first), of=slow)
+        monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", connection_to(slow, poll_share=0.3))
+        [after] = await waiting(VoucherifyExportTrigger(second), of=slow)
+
+        assert len(clients) == 2
+        slow.finish(first)
+        assert (await before)["status"] == "success"
+        assert [is_closed(client) for client in clients] == [True, False]
+        slow.finish(second)
+        assert (await after)["status"] == "success"
+        assert nobody_waits()
+
+    async def test_cancelling_one_leaves_the_others(
+        self, slow: Sandbox, clients: list[ExportsClient]
+    ) -> None:
+        """The client stays for whom it serves, and goes with the last."""
+        first, second = (slow.add_export("voucher") for _ in range(2))
+        cancelled, other = await waiting(
+            VoucherifyExportTrigger(first), VoucherifyExportTrigger(second), of=slow
+        )
+
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        assert not is_closed(clients[0])
+        slow.finish(second)
+        assert (await other)["status"] == "success"
+        assert is_closed(clients[0])
+        assert not [request for request in slow.requests if request.method != "GET"]
+
+    async def test_cancelling_all_leaves_nothing(self, slow: Sandbox, clients: list[ExportsClient]) -> None:
+        """As when a triggerer stops: no task, no session, no entry is left."""
+        before = asyncio.all_tasks()
+        ids = [slow.add_export("voucher") for _ in range(20)]
+        tasks = await waiting(*(VoucherifyExportTrigger(export_id) for export_id in ids), of=slow)
+
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+        assert all(task.cancelled() for task in tasks)
+        assert [is_closed(client) for client in clients] == [True]
+        assert nobody_waits()
+        assert asyncio.all_tasks() == before
+
+    async def test_who_comes_when_the_last_goes_gets_a_new_client(
+        self, slow: Sandbox, clients: list[ExportsClient]
+    ) -> None:
+        """Never one that is being closed."""
+        first, second = (slow.add_export("voucher") for _ in range(2))
+        [going] = await waiting(VoucherifyExportTrigger(first), of=slow)
+        going.cancel()
+        coming = asyncio.create_task(event_of(VoucherifyExportTrigger(second)))
+        slow.finish(second)
+
+        assert (await coming)["status"] == "success"
+        assert going.cancelled()
+        assert nobody_waits()
+
+    async def test_the_client_is_free_when_the_event_is_out(
+        self, sandbox: Sandbox, clients: list[ExportsClient]
+    ) -> None:
+        """A triggerer may leave the generator where it has yielded."""
+        events = VoucherifyExportTrigger(sandbox.add_export("voucher")).run()
+
+        await anext(events)
+
+        assert is_closed(clients[0])
+        await events.aclose()
+
+    def test_each_event_loop_has_its_own(self, sandbox: Sandbox, clients: list[ExportsClient]) -> None:
+        """A client belongs to the loop that it was used in."""
+        for _ in range(2):
+            asyncio.run(event_of(VoucherifyExportTrigger(sandbox.add_export("voucher"))))
+
+        assert [is_closed(client) for client in clients] == [True, True]
