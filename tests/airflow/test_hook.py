@@ -66,6 +66,7 @@ class TestConnection:
         }
         connect(monkeypatch, extra=extra).get_conn()
 
+        assert given.pop("on_event") is None
         retry = given.pop("retry")
         assert isinstance(retry, RetryPolicy)
         assert retry.attempts == 2
@@ -84,6 +85,7 @@ class TestConnection:
         monkeypatch.setattr(hook, "ExportsClient", lambda **options: given.update(options))
         connect(monkeypatch, extra={"oauth": {"revoke_on_close": True}}).get_conn()
 
+        assert given.pop("on_event") is None
         assert given == {"auth": OAuth("app-id-1", "secret-token-1", revoke_on_close=True)}
 
     @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +31,12 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[ExportsClient]:
     """The clients that are made, in order."""
     made: list[ExportsClient] = []
     make = _clients.client_of
-    monkeypatch.setattr(_clients, "client_of", lambda connection: made.append(make(connection)) or made[-1])
+
+    def making(*arguments: Any, **options: Any) -> ExportsClient:
+        made.append(make(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(_clients, "client_of", making)
     return made
 
 
@@ -124,6 +131,35 @@ async def test_it_survives_the_database(sandbox: Sandbox) -> None:
 
     assert isinstance(again, VoucherifyExportTrigger)
     assert (again.export_id, again.voucherify_conn_id, again.deadline) == ("exp_1", "shop", deadline)
+
+
+async def test_each_logs_its_own_export(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """Airflow sorts lines by the context; what a client does for all is in that of none."""
+    task: ContextVar[str] = ContextVar("task", default="of none")
+    caplog.set_level(logging.INFO)
+    lines: list[tuple[str, str]] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        lines.append((task.get(), record.getMessage()))
+        return True
+
+    caplog.handler.addFilter(note)
+
+    async def wait(export_id: str) -> None:
+        task.set(export_id)
+        await event_of(VoucherifyExportTrigger(export_id))
+
+    first, second = (sandbox.add_export("voucher") for _ in range(2))
+    await asyncio.gather(wait(first), wait(second))
+
+    for export_id in (first, second):
+        own = [line for whose, line in lines if whose == export_id]
+        assert f"Export {export_id} (voucher): DONE" in own
+        assert all(export_id in line for line in own)
+    assert {line.partition("(")[0] for whose, line in lines if whose == "of none"} >= {
+        "StatusChanged",
+        "WaitEnded",
+    }
 
 
 class TestSharing:

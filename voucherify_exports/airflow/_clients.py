@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
 
 from attrs import define
 
 from ..client import ExportsClient
+from ..events import Event, log_event
 from .hook import client_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ class _Shared:
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Said, _Shared]] = WeakKeyDictionary()
 
 
+def _log_apart(event: Event) -> None:
+    """Log what concerns all triggers as the triggerer's, not in the task log of the one that came first."""
+    Context().run(log_event, event)
+
+
 @asynccontextmanager
 async def shared_client(connection: "Connection") -> AsyncGenerator[ExportsClient]:
     """A client of this connection, shared with whoever uses it now, and closed by the last of them."""
@@ -42,7 +49,7 @@ async def shared_client(connection: "Connection") -> AsyncGenerator[ExportsClien
     # Nothing is awaited between finding a client and counting its user, nor between the last
     # user's leaving and forgetting the client, so that none is taken that is being closed.
     if said not in here:
-        here[said] = _Shared(client_of(connection))
+        here[said] = _Shared(client_of(connection, on_event=_log_apart))
     shared = here[said]
     shared.users += 1
     try:

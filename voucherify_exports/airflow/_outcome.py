@@ -1,6 +1,7 @@
 """How a wait ended, as a trigger tells it to the task: JSON that Airflow logs and stores, and no secret."""
 
 import json
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -26,10 +27,15 @@ HOPELESS = (AuthenticationError, PermissionDeniedError, BadRequestError, TypeErr
 """These a retry would meet again; a `ConfigurationError` and a `TableError` are among the last."""
 
 
-async def outcome_of(client: ExportsClient, export_id: str, timeout: float | None) -> Outcome:
+async def outcome_of(
+    client: ExportsClient,
+    export_id: str,
+    timeout: float | None,
+    on_update: Callable[[Export], object] | None = None,
+) -> Outcome:
     """Wait, and tell how it ended, errors of the package included."""
     try:
-        export = await client.wait_until_done(export_id, timeout=timeout)
+        export = await client.wait_until_done(export_id, timeout=timeout, on_update=on_update)
     except VoucherifyExportsError as error:
         return failure(export_id, error)
     return {"status": "success", "export": without_token(export)}

@@ -12,6 +12,7 @@ from airflow.sdk import BaseHook
 from ..auth import OAuth
 from ..client import ExportsClient
 from ..errors import ConfigurationError, VoucherifyExportsError
+from ..events import EventHook
 from ..polling import PollPolicy, RetryPolicy
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ class VoucherifyHook(BaseHook):
         return asyncio.run(_asked(self.get_conn(), ask))
 
 
-def client_of(connection: "Connection") -> ExportsClient:
+def client_of(connection: "Connection", *, on_event: EventHook | None = None) -> ExportsClient:
     """A client of the project that a connection leads to."""
     try:
-        return ExportsClient(**_options(connection))
+        return ExportsClient(on_event=on_event, **_options(connection))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"connection {connection.conn_id!r}: {error}") from None
 

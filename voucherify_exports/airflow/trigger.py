@@ -1,5 +1,6 @@
 """What waits in a triggerer."""
 
+import logging
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
@@ -8,9 +9,12 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from ..errors import VoucherifyExportsError
+from ..models import Export
 from ._clients import shared_client
 from ._outcome import Outcome, failure, outcome_of
 from .hook import VoucherifyHook
+
+_logger = logging.getLogger("voucherify_exports")
 
 
 class VoucherifyExportTrigger(BaseTrigger):
@@ -52,7 +56,7 @@ class VoucherifyExportTrigger(BaseTrigger):
         try:
             connection = await VoucherifyHook.aget_connection(self.voucherify_conn_id)
             async with shared_client(connection) as client:
-                return await outcome_of(client, self.export_id, self._timeout())
+                return await outcome_of(client, self.export_id, self._timeout(), _log_update)
         except AirflowNotFoundException as error:
             return failure(self.export_id, VoucherifyExportsError(str(error)))
         except VoucherifyExportsError as error:
@@ -62,3 +66,8 @@ class VoucherifyExportTrigger(BaseTrigger):
         if self.deadline is None:
             return None
         return max(0.0, (self.deadline - datetime.now(UTC)).total_seconds())
+
+
+def _log_update(export: Export) -> None:
+    # Called in the context of the one who waits, and so in the log of its task.
+    _logger.info("Export %s (%s): %s", export.id, export.exported_object, export.status)
