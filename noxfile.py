@@ -77,7 +77,9 @@ def airflow(session: nox.Session) -> None:
     """
     constraints = os.environ.get("AIRFLOW_CONSTRAINTS", "tests/airflow/constraints.txt")
     session.install(".[airflow,arrow]", *_airflow_group(), "--constraint", constraints)
-    session.run("mypy", *map(str, Path("voucherify_exports/airflow").glob("*.py")))
+    # The rest of the package is checked by `typing`, which has the stubs for it.
+    files = map(str, Path("voucherify_exports/airflow").glob("*.py"))
+    session.run("mypy", "--follow-imports=silent", *files)
     session.run("pyright", "-p", "tests/airflow")
     session.run("coverage", "erase")
     # Without tests/conftest.py, which needs what the other tests do.

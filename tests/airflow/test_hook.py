@@ -1,6 +1,8 @@
 """The connection: what its fields mean, its test, and what Airflow shows and hides of it."""
 
+import importlib
 import json
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from airflow.sdk import Connection
 from airflow.sdk.log import redact
 from threaded import connection_to
 
-from voucherify_exports import ConfigurationError, OAuth, PollPolicy, RetryPolicy, Sandbox
+from voucherify_exports import ConfigurationError, MissingExtraError, OAuth, PollPolicy, RetryPolicy, Sandbox
 from voucherify_exports.airflow import VoucherifyHook, hook
 from voucherify_exports_airflow import get_provider_info
 
@@ -22,6 +24,15 @@ def connect(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> VoucherifyHook:
     fields = {"conn_type": "voucherify", "login": "app-id-1", "password": "secret-token-1"} | fields
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps(fields))
     return VoucherifyHook("shop")
+
+
+def test_a_missing_airflow_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in tests/test_airflow.py, where there is none; here it is measured."""
+    monkeypatch.setitem(sys.modules, "airflow.sdk", None)
+    monkeypatch.delitem(sys.modules, "voucherify_exports.airflow")
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'voucherify-exports\[airflow\]'"):
+        importlib.import_module("voucherify_exports.airflow")
 
 
 class TestConnection:

@@ -96,13 +96,16 @@ class TestCreateOnce:
         self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
     ) -> None:
         """The first try cannot know whether it created the export; the second finds it in the list."""
-        sandbox.add_export("order", created_at=datetime(2026, 1, 1, tzinfo=UTC))
-        sandbox.add_export("customer")
+        fields = ["id", "status"]
+        sandbox.add_export("order", fields=fields, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+        just_now = datetime.now(UTC) - timedelta(seconds=5)
+        sandbox.add_export("order", fields=fields, created_at=just_now, outcome="ERROR")
+        sandbox.add_export("order", created_at=just_now)
         sandbox.fail(method="POST", reset="headers")
         path = tmp_path / "orders.csv"
         with dag_of("lost", retries=1) as dag:
             VoucherifyExportOperator(
-                task_id="orders", exported_object="order", output_path=str(path), fields=["id", "status"]
+                task_id="orders", exported_object="order", output_path=str(path), fields=fields
             )
 
         finished = run(dag)
@@ -113,14 +116,24 @@ class TestCreateOnce:
         assert xcoms(finished)["export_id"] == newest["id"]
         assert path.read_text().startswith("ID,Status\n")
 
+    @pytest.mark.parametrize(
+        ("exported_object", "created_at"),
+        [("order", datetime(2026, 1, 1, tzinfo=UTC)), ("customer", None)],
+        ids=["alike-but-old", "new-but-other"],
+    )
     def test_an_export_that_was_not_created_is(
-        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+        self,
+        run: Callable[..., Any],
+        sandbox: Sandbox,
+        tmp_path: Path,
+        exported_object: str,
+        created_at: datetime | None,
     ) -> None:
         """The list shows none that was asked for alike since, so it is asked for again."""
-        sandbox.add_export("order", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+        sandbox.add_export(exported_object, created_at=created_at)
         sandbox.fail(method="POST", status=502)
         path = tmp_path / "orders.csv"
-        with dag_of("not_created", retries=1) as dag:
+        with dag_of(f"not_created_{exported_object}", retries=1) as dag:
             VoucherifyExportOperator(task_id="orders", exported_object="order", output_path=str(path))
 
         assert run(dag).state == "success"

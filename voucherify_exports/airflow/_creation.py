@@ -61,7 +61,7 @@ async def _find(client: ExportsClient, request: Mapping[str, Any], asked_at: dat
     async for export in client.list_exports():
         if export.created_at < asked_at - _CLOCKS_DIFFER_BY:
             return None
-        if _parameters(export.to_dict()) == _parameters(request):
+        if _parameters(export.to_dict()) == _parameters(request) and not export.is_failed:
             return export
     return None
 
