@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow.models.taskinstance import clear_task_instances
 from airflow.models.xcom import XComModel
 from airflow.sdk import DAG
+from airflow.sdk.definitions.dag import _run_task
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
@@ -18,6 +20,16 @@ def dag_of(name: str, *, retries: int = 0, **options: Any) -> DAG:
         default_args={"retries": retries, "retry_delay": timedelta(milliseconds=50)},
         **options,
     )
+
+
+def run_cleared(run: Any, dag: DAG) -> Any:
+    """Clear the one task of a run, and run it once more; its state."""
+    with create_session() as session:
+        [task_instance] = run.get_task_instances(session=session)
+        clear_task_instances([task_instance], session)
+        session.commit()
+        _run_task(ti=task_instance, task=dag.get_task(task_instance.task_id), run_triggerer=True)
+        return task_instance.state
 
 
 def xcoms(run: Any) -> dict[str, Any]:

@@ -106,8 +106,13 @@ class Processes:
         self._signal(name, signal.SIGKILL)
         self._running.pop(name).wait()
 
-    def states(self) -> Counter[str]:
-        """How many task instances are in which state."""
+    def wait_until(self, **states: int) -> None:
+        """Wait until all task instances are in these states, so many in each; none may fail."""
+        while (now := self._states()) != states:
+            assert not now["failed"]
+            time.sleep(1)
+
+    def _states(self) -> Counter[str]:
         with closing(sqlite3.connect(f"file:{self._home}/airflow.db?mode=ro", uri=True)) as database:
             return Counter(dict(database.execute("SELECT state, count(*) FROM task_instance GROUP BY state")))
 

@@ -9,8 +9,9 @@ from typing import Any
 import fsspec
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.io import attach
-from dags import dag_of, xcoms
+from dags import dag_of, run_cleared, xcoms
 
 from voucherify_exports import Sandbox, after, before, where
 from voucherify_exports.airflow import VoucherifyExportOperator
@@ -140,23 +141,31 @@ class TestCreateOnce:
         assert len(creates(sandbox)) == 2
         assert len(sandbox.state()["exports"]) == 2
 
-    def test_other_arguments_are_another_export(
-        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+    @pytest.mark.parametrize(
+        ("second", "asked_for"),
+        [("created_at", ["created_at"]), ("-created_at", ["created_at", "-created_at"])],
+    )
+    def test_a_task_that_is_cleared_goes_on_unless_it_was_mended(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, second: str, asked_for: list[str]
     ) -> None:
-        """A task that was mended and cleared does not go on with what it asked for before."""
-        sandbox.fail(download=True, status=404)
-        day = datetime(2026, 1, 1, tzinfo=UTC)
-        for order, state in (("created_at", "failed"), ("-created_at", "success")):
-            with dag_of("mended") as dag:
+        """After its last try, too, the export is there; other arguments ask for another one."""
+
+        def dag(order: str) -> DAG:
+            with dag_of(f"cleared_{len(asked_for)}") as dag:
                 VoucherifyExportOperator(
                     task_id="orders",
                     exported_object="order",
                     order=order,
                     output_path=str(tmp_path / "orders.csv"),
                 )
-            assert run(dag, logical_date=day).state == state
+            return dag
 
-        assert [body["parameters"]["order"] for body in creates(sandbox)] == ["created_at", "-created_at"]
+        sandbox.fail(download=True, status=404)
+        finished = run(dag("created_at"))
+        assert finished.state == "failed"
+
+        assert run_cleared(finished, dag(second)) == "success"
+        assert [body["parameters"]["order"] for body in creates(sandbox)] == asked_for
 
 
 class TestArguments:
