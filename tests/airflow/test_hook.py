@@ -191,4 +191,4 @@ class TestForm:
         assert manager.field_behaviours["voucherify"]["relabeling"]["login"] == "Application id"
         prefix = "extra__voucherify__"
         shown = {name for name in manager.connection_form_widgets if name.startswith(prefix)}
-        assert shown == {prefix + name for name in hook._READ}
+        assert shown == {prefix + name for name in hook.OPTIONS}

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
+_POLICIES: dict[str, Callable[..., Any]] = {"poll": PollPolicy, "retry": RetryPolicy}
+OPTIONS = (
+    "poll_share",
+    "request_timeout",
+    "max_quota_wait",
+    "max_connections",
+    "trusted_hosts",
+    "oauth",
+    *_POLICIES,
+)
+"""What a connection's extra may hold."""
+
 _CLUSTER = re.compile(r"([a-z0-9-]+\.)*api")
 
 
@@ -75,11 +87,13 @@ def client_of(connection: "Connection", *, on_event: EventHook | None = None) ->
 
 def _options(connection: "Connection") -> dict[str, Any]:
     extra = {name: value for name, value in _extra(connection.extra).items() if value is not None}
-    for name in sorted(extra.keys() - _READ.keys()):
-        nearest = get_close_matches(name, _READ)
-        hint = f"nearest: {', '.join(nearest)}" if nearest else f"known: {', '.join(sorted(_READ))}"
+    for name in sorted(extra.keys() - {*OPTIONS}):
+        nearest = get_close_matches(name, OPTIONS)
+        hint = f"nearest: {', '.join(nearest)}" if nearest else f"known: {', '.join(sorted(OPTIONS))}"
         raise ConfigurationError(f"extra: {name!r} is no option ({hint})")
-    options = {name: _READ[name](value) for name, value in extra.items()}
+    options = {
+        name: _POLICIES[name](**value) if name in _POLICIES else value for name, value in extra.items()
+    }
     oauth = options.pop("oauth", None)
     if oauth is None:
         options |= {"app_id": connection.login or "", "app_token": connection.password or ""}
@@ -105,26 +119,6 @@ def _address(connection: "Connection") -> dict[str, str]:
         return {"cluster": host}
     url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
     return {"base_url": url if connection.port is None else f"{url}:{connection.port}"}
-
-
-def _policy(kind: Callable[..., Any]) -> Callable[[Any], Any]:
-    return lambda value: kind(**value)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-_READ: dict[str, Callable[[Any], Any]] = {
-    "poll_share": _as_it_is,
-    "request_timeout": _as_it_is,
-    "max_quota_wait": _as_it_is,
-    "max_connections": _as_it_is,
-    "trusted_hosts": _as_it_is,
-    "poll": _policy(PollPolicy),
-    "retry": _policy(RetryPolicy),
-    "oauth": _policy(dict),
-}
 
 
 async def _asked(client: ExportsClient, ask: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
