@@ -12,14 +12,9 @@ PROJECTS = ["voucherify_shop_de", "voucherify_shop_pl"]
 # The variable is a folder that workers share, or a URL such as s3://aws_default@lake/voucherify.
 FOLDER = "{{ var.value.voucherify_folder }}/{{ task.voucherify_conn_id }}/{{ data_interval_start | ds }}"
 
-DAY = {
-    "created_at": {
-        "conditions": {
-            "$after": ["{{ data_interval_start | ts }}"],
-            "$before": ["{{ data_interval_end | ts }}"],
-        }
-    }
-}
+# From a millisecond before midnight: whether $after includes its moment is not documented.
+EVE = "{{ (data_interval_start - macros.timedelta(milliseconds=1)) | ts }}"
+DAY = {"created_at": {"conditions": {"$after": [EVE], "$before": ["{{ data_interval_end | ts }}"]}}}
 
 
 @dag(

@@ -1,10 +1,19 @@
-"""The page of the documentation: its blocks run, and the large one is the file that another test runs."""
+"""What the documentation says of Airflow runs: the blocks of its page, and the examples in docstrings."""
 
+import ast
+import asyncio
+import inspect
 import re
+from collections.abc import Iterator
+from doctest import DocTestFinder
+from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 import pytest
-from threaded import EXAMPLES
+from threaded import EXAMPLES, connection_to
+
+from voucherify_exports import Sandbox, airflow
 
 PAGE = (EXAMPLES.parent / "airflow.md").read_text()
 BLOCKS = re.findall(r"^```py\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -23,3 +32,26 @@ def test_each_block_runs(block: str) -> None:
 def test_the_example_is_the_file() -> None:
     """Word for word."""
     assert (EXAMPLES / "voucherify_nightly.py").read_text() in BLOCKS
+
+
+def examples() -> Iterator[Any]:
+    for module in ("", ".hook"):
+        for test in DocTestFinder(exclude_empty=True).find(
+            import_module(f"voucherify_exports.airflow{module}")
+        ):
+            if test.examples:
+                yield pytest.param([example.source for example in test.examples], id=test.name)
+
+
+@pytest.mark.parametrize("sources", [*examples()])
+def test_each_docstring_runs(sources: list[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As typed into `python -m asyncio`, or into a shell where there is nothing to await."""
+    monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_SHOP", connection_to(sandbox))
+    sandbox.add_export("order", id="exp_CGnCVltmWjI9V1pGlnunw2Nf")
+    names = {name: getattr(airflow, name) for name in airflow.__all__}
+    for source in sources:
+        code = compile(source, "<docstring>", "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        if code.co_flags & inspect.CO_COROUTINE:
+            asyncio.run(FunctionType(code, names)())
+        else:
+            exec(code, names)

@@ -44,7 +44,7 @@ def test_it_brings_a_day_of_each_project(
         {
             "created_at": {
                 "conditions": {
-                    "$after": ["2026-03-05T00:00:00+00:00"],
+                    "$after": ["2026-03-04T23:59:59.999000+00:00"],
                     "$before": ["2026-03-06T00:00:00+00:00"],
                 }
             }

@@ -1,6 +1,6 @@
 """Exports in Apache Airflow, 3.3 or newer (extra `airflow`).
 
->>> VoucherifyExportOperator(  # doctest: +SKIP
+>>> VoucherifyExportOperator(
 ...     task_id="vouchers",
 ...     exported_object="voucher",
 ...     output_path="/data/vouchers/{{ ds }}.parquet",

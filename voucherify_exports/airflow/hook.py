@@ -38,7 +38,7 @@ _CLUSTER = re.compile(r"([a-z0-9-]+\.)*api")
 class VoucherifyHook(BaseHook):
     """One project of Voucherify, by an Airflow connection of the type `voucherify`.
 
-    >>> async with VoucherifyHook("voucherify_shop").get_conn() as client:  # doctest: +SKIP
+    >>> async with VoucherifyHook("voucherify_shop").get_conn() as client:
     ...     export = await client.get_export("exp_CGnCVltmWjI9V1pGlnunw2Nf")
 
     - Host: a cluster (`api`, `us1.api`, `as1.api`; none means `api`), or the host name or URL of the API,
@@ -70,9 +70,9 @@ class VoucherifyHook(BaseHook):
         return True, f"Voucherify answers: the project has {page.total} exports"
 
     def run(self, ask: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
-        """What a client is asked for; the thread waits for it, and the client is closed.
+        """What a client is asked for: waits for it, outside of any event loop, and closes the client.
 
-        >>> page = VoucherifyHook("voucherify_shop").run(lambda client: client.list_page())  # doctest: +SKIP
+        >>> page = VoucherifyHook("voucherify_shop").run(lambda client: client.list_page())
         """
         return asyncio.run(_asked(self.get_conn(), ask))
 
