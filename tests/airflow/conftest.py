@@ -1,6 +1,7 @@
 """A real Airflow, with SQLite in a folder of its own, and a sandbox that its tasks talk to."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,6 @@ os.environ |= {
     "AIRFLOW_HOME": str(HOME),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
-    "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES": "airflow.*",
 }
 
 
@@ -51,6 +51,11 @@ def run(database: None) -> Callable[..., Any]:
         return dag.test(**options)
 
     return run
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

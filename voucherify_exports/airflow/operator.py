@@ -55,7 +55,6 @@ class VoucherifyExportOperator(BaseOperator):
         "voucherify_conn_id",
     )
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012  # as BaseOperator declares it
-    ui_color = "#d9f2e6"
 
     def __init__(
         self,

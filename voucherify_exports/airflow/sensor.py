@@ -27,7 +27,6 @@ class VoucherifyExportSensor(BaseSensorOperator):
     """
 
     template_fields = ("export_id", "voucherify_conn_id")
-    ui_color = "#d9f2e6"
 
     def __init__(
         self,
