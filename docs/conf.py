@@ -18,6 +18,7 @@ version = release = voucherify_exports.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
+autodoc_mock_imports = ["airflow"]  # which is larger than all the rest
 nitpicky = True
 
 html_theme = "furo"
@@ -43,6 +44,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(pandas|pd|polars|pl|pyarrow|pa|numpy)\..*"),
     # Of the package's own: what annotations name and nobody needs to know.
     ("py:class", r"voucherify_exports\._(parameters\.ExportOptions|redact\.Redactor)"),
+    ("py:class", r"voucherify_exports\.airflow\.hook\._Result"),
     ("py:class", r"datetime|Outcome|Reset|Edit"),  # as the sandbox writes them, for type checkers alone
 ]
 

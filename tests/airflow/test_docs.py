@@ -34,6 +34,18 @@ def test_the_example_is_the_file() -> None:
     assert (EXAMPLES / "voucherify_nightly.py").read_text() in BLOCKS
 
 
+def test_the_reference_has_the_signatures() -> None:
+    """They are written there by hand, since the site is built without Airflow."""
+    reference = EXAMPLES.parent.joinpath("reference/airflow.md").read_text()
+    written = dict(re.findall(r"autoclass:: (\w+)(\(.*\))", reference))
+
+    assert written.keys() == {*airflow.__all__}
+    for name, shown in written.items():
+        parameters = inspect.signature(getattr(airflow, name)).parameters.values()
+        bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
+        assert shown == str(inspect.Signature(bare))
+
+
 def examples() -> Iterator[Any]:
     for module in ("", ".hook"):
         for test in DocTestFinder(exclude_empty=True).find(

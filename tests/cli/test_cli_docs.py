@@ -24,7 +24,7 @@ BLOCKS = [
     )
 ]
 SHELL = {"sh", "console"}
-RUN_BY_OTHERS = {"python", "{eval-rst}", "{toctree}", "{include} ../CHANGELOG.md"}
+RUN_BY_OTHERS = {"python", "py", "{eval-rst}", "{toctree}", "{include} ../CHANGELOG.md"}
 
 
 def blocks(*, serve: bool, install: bool) -> list[object]:
@@ -40,7 +40,7 @@ def blocks(*, serve: bool, install: bool) -> list[object]:
 
 @pytest.mark.parametrize(("language", "block"), BLOCKS)
 def test_no_block_escapes(language: str, block: str) -> None:
-    """Each block is of a kind that is run: here, by `nox -s docs`, or by Sphinx."""
+    """Each block is of a kind that is run: here, by `nox -s docs` or `airflow`, or by Sphinx."""
     assert language in SHELL | RUN_BY_OTHERS, block
 
 

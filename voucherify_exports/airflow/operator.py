@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from .. import tables
 from .._parameters import name_of, payload_of
-from .._part import check_target
+from .._part import check_place
 from ..errors import VoucherifyExportsError
 from ..filters import Filters
 from ..tables import CellOptions
@@ -137,7 +137,7 @@ class VoucherifyExportOperator(BaseOperator):
             self._creation(context).forget()
         return verdict(kind, reason, final=HOPELESS)
 
-    def _place(self) -> Path | ObjectStoragePath:
+    def _place(self) -> "Path | ObjectStoragePath":
         """Where the file goes; raises for a place where none can be."""
         local = self.output_path.removeprefix("file://")
         path = Path(local)
@@ -147,7 +147,7 @@ class VoucherifyExportOperator(BaseOperator):
             _ = place.fs  # raises when Airflow has none for the scheme
             return place
         path.parent.mkdir(parents=True, exist_ok=True)
-        check_target(path)
+        check_place(path)
         return path
 
     def _write(self, export_id: str) -> None:
