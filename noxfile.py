@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nox
 
+ON_ALL_CORES = ("-n", "auto", "--dist", "worksteal")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 nox.needs_version = ">=2025.2.9"
@@ -41,9 +42,9 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests, on all cores."""
+    """Run the tests, on all cores, but for the thorough ones, which `coverage` runs."""
     install(session, "tests")
-    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+    session.run("python", "-m", "pytest", *ON_ALL_CORES, "-m", "not thorough", *session.posargs)
 
 
 @nox.session
@@ -61,7 +62,7 @@ def coverage(session: nox.Session) -> None:
     """Demand that the tests take every branch; measuring takes them twice the time."""
     install(session, "tests")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *ON_ALL_CORES, *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report", "--omit", AIRFLOW)  # which the session of that name measures
 

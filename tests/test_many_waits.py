@@ -55,6 +55,7 @@ def spoil(sandbox: Sandbox) -> None:
         sandbox.fail(times=None, probability=first_that_is_met, **fault)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(60)
 async def test_every_outcome_is_right() -> None:
     """Each wait ends once, with the export that it was for, done or failed as the export was."""

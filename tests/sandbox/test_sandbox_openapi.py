@@ -83,6 +83,7 @@ class TestDocument:
         assert properties(openapi(sandbox), "State") == {*sandbox.state()}
 
 
+@pytest.mark.thorough
 class TestSchemathesis:
     @pytest.mark.timeout(90)
     async def test_the_api(self, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import typer
 from .._version import __version__
 from .boundary import boundary
 from .catalog import fields, objects
-from .demo import run_demo
 from .doctor import doctor
 from .exports import create, delete, get, list_exports, wait
 from .files import download
@@ -65,6 +64,8 @@ def voucherify_exports(
 
 def demo() -> None:
     """Follow seven exports in a sandbox: no account, no network."""
+    from .demo import run_demo  # which brings a web server along
+
     with boundary():
         asyncio.run(run_demo(StreamConsole(sys.stdout)))
 

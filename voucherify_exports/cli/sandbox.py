@@ -8,15 +8,16 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack, suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import TransportError
-from ..sandbox import Sandbox, Seconds
-from ..sandbox._control import Control
 from .boundary import boundary
 from .streams import StreamConsole, print_results
+
+if TYPE_CHECKING:
+    from ..sandbox import Sandbox, Seconds
 
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")
 _RATE_LIMIT = re.compile(r"([1-9]\d*)/([1-9]\d*)")
@@ -58,6 +59,9 @@ def serve(
 
     A line for the shell, which leads clients there, comes on stdout, all else on stderr.
     """
+    from ..sandbox import Sandbox  # here, since they bring a web server along
+    from ..sandbox._control import Control
+
     sandbox = Sandbox(
         host=host,
         port=port,
@@ -87,7 +91,7 @@ def _rate_limit(text: str | None) -> tuple[int, float] | None:
     return int(match[1]), float(match[2])
 
 
-def _seconds(option: str, text: str) -> Seconds:
+def _seconds(option: str, text: str) -> "Seconds":
     match = _SECONDS.fullmatch(text)
     if match is None:
         msg = f"{text!r} is neither seconds, such as 2, nor a range of them, such as 2-5."
@@ -95,7 +99,7 @@ def _seconds(option: str, text: str) -> Seconds:
     return float(match[1]) if match[2] is None else (float(match[1]), float(match[2]))
 
 
-async def _serve(sandbox: Sandbox, address: str) -> None:
+async def _serve(sandbox: "Sandbox", address: str) -> None:
     asked_to_end = _asked_to_end()
     async with AsyncExitStack() as serving:
         try:
@@ -122,7 +126,7 @@ def _asked_to_end() -> asyncio.Event:
     return asked
 
 
-def _introduce(sandbox: Sandbox) -> None:
+def _introduce(sandbox: "Sandbox") -> None:
     variables = {"BASE_URL": sandbox.url, "APP_ID": sandbox.app_id, "APP_TOKEN": sandbox.app_token}
     settings = (f"VOUCHERIFY_{name}={shlex.quote(value)}" for name, value in variables.items())
     console = StreamConsole(sys.stderr)
