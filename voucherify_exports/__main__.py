@@ -12,6 +12,9 @@ def main() -> None:
             raise
         sys.stderr.write("The command line needs an extra: pip install 'voucherify-exports[cli]'\n")
         sys.exit(2)
+    except KeyboardInterrupt:  # while it was being imported
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)
     run()
 
 

@@ -15,15 +15,18 @@ import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name == {blocked!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+            raise {error}
 sys.meta_path.insert(0, Blocker())
 from voucherify_exports.__main__ import main
 main()
 """
 
 
-def run_without(module: str) -> subprocess.CompletedProcess[str]:
-    code = [sys.executable, "-c", BLOCKED.format(blocked=module), "--version"]
+MISSING = "ModuleNotFoundError(f'No module named {name!r}', name=name)"
+
+
+def run_without(module: str, error: str = MISSING) -> subprocess.CompletedProcess[str]:
+    code = [sys.executable, "-c", BLOCKED.format(blocked=module, error=error), "--version"]
     return subprocess.run(code, capture_output=True, text=True, env=environment(), timeout=20)
 
 
@@ -44,6 +47,13 @@ class TestTheExtra:
 
         assert f"ModuleNotFoundError: No module named '{module}'" in finished.stderr
         assert finished.returncode == 1
+
+
+def test_interrupted_before_it_began() -> None:
+    """Ctrl-C while the command is still being imported is no traceback either."""
+    finished = run_without("rich.live", "KeyboardInterrupt")
+
+    assert (finished.returncode, finished.stderr) == (130, "Interrupted.\n")
 
 
 class TestTheWayIn:
