@@ -97,9 +97,10 @@ class Terminal:
         """Type on the terminal."""
         os.write(self._keyboard, keys)
 
-    async def shows(self, text: str) -> None:
-        """Wait until a text was written."""
-        while text not in self.text:
+    async def shows(self, text: str | re.Pattern[str]) -> None:
+        """Wait until a text, or one of a pattern, was written."""
+        pattern = re.compile(re.escape(text)) if isinstance(text, str) else text
+        while not pattern.search(self.text):
             assert not self._over, f"{text!r} was not written in:\n{self.text}"
             self._more.clear()
             await self._more.wait()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -80,11 +81,11 @@ class TestDownload:
 
     async def test_interrupted(self, sandbox: Sandbox, tmp_path: Path) -> None:
         """Ctrl-C keeps what has arrived, and says how to go on; the next one does."""
-        export_id = done(sandbox, rows=5000)
-        sandbox.fail(download=True, after=100_000, pause=math.inf)
+        export_id = done(sandbox, rows=60_000)
+        sandbox.fail(download=True, after=3_000_000, pause=math.inf)
         path = tmp_path / "orders.csv"
         async with terminal("download", export_id, "-o", str(path), env=environment(sandbox)) as screen:
-            await screen.shows(" kB")
+            await screen.shows(re.compile(r" [1-9]\d?% "))  # is on disk
             screen.press(b"\x03")
             assert await screen.finish() == 130
 
@@ -95,7 +96,7 @@ class TestDownload:
         assert not path.exists()
         again = await finish(await start("download", export_id, "-o", str(path), env=environment(sandbox)))
         assert again.code == 0
-        assert len(path.read_text().splitlines()) == 5001
+        assert len(path.read_text().splitlines()) == 60_001
 
 
 async def arrival(folder: Path) -> None:
