@@ -270,15 +270,18 @@ class Transport:
         """The headers that authenticate a request; with OAuth, a token is fetched when none lasts."""
         return self._auth.headers() if self._tokens is None else await self._tokens.headers(attempt)
 
-    async def _send(self, call: Call, attempt: int) -> Answer:
+    def _send(self, call: Call, attempt: int) -> Awaitable[Answer]:
         if self._tokens is None:
-            return await self._send_as(self._auth.headers(), call, attempt)
-        credentials = await self._tokens.headers(attempt)
+            return self._send_as(self._auth.headers(), call, attempt)
+        return self._send_with_token(self._tokens, call, attempt)
+
+    async def _send_with_token(self, tokens: Tokens, call: Call, attempt: int) -> Answer:
+        credentials = await tokens.headers(attempt)
         try:
             return await self._send_as(credentials, call, attempt)
         except AuthenticationError:
-            self._tokens.reject(credentials)
-        return await self._send_as(await self._tokens.headers(attempt), call, attempt)
+            tokens.reject(credentials)
+        return await self._send_as(await tokens.headers(attempt), call, attempt)
 
     async def _fetch_token(self, form: bytes, attempt: int) -> AccessToken:
         call = Call("POST", "/v1/oauth/token", "", form, _FORM)

@@ -6,6 +6,7 @@ Sources: Voucherify API reference, "Errors" and "API limits"; RFC 9110, "Retry-A
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -91,7 +92,7 @@ def _entry_from(wire: Any) -> Export | None:
 
 def _json_from(body: bytes) -> Any:
     try:
-        return _DECODER.decode(body.decode("utf-8-sig"))
+        return _DECODER.decode(body.removeprefix(BOM_UTF8).decode())
     except RecursionError:
         raise ValueError("the body is JSON nested too deeply") from None
     except ValueError as error:
@@ -212,8 +213,8 @@ Allowance: TypeAlias = tuple[int | None, int | None, float | None, str | None]
 def allowance_from(answer: Answer) -> Allowance:
     """Limit, remaining, `reset_delay` and kind, as the rate-limit headers of an answer say."""
     return (
-        _whole(answer.headers.get("X-Rate-Limit-Limit")),
-        _whole(answer.headers.get("X-Rate-Limit-Remaining")),
+        _number(answer.headers.get("X-Rate-Limit-Limit")),
+        _number(answer.headers.get("X-Rate-Limit-Remaining")),
         reset_delay(answer),
         answer.headers.get("X-Rate-Limit-Type"),
     )
@@ -235,7 +236,7 @@ def reset_delay(answer: Answer) -> float | None:
 def retry_delay(answer: Answer) -> float | None:
     """Seconds until a refused request is allowed again, `None` if nothing names a time to come."""
     said = answer.headers.get("Retry-After")
-    delay = _number(said)
+    delay: float | None = _number(said)
     if delay is None:
         date = http_date(said)
         delay = reset_delay(answer) if date is None else date - _server_time(answer)
@@ -271,10 +272,5 @@ def http_date(text: str | None) -> float | None:
         return None
 
 
-def _number(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
-def _whole(text: str | None) -> int | None:
-    number = _number(text)
-    return None if number is None else int(number)
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
