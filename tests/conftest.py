@@ -13,7 +13,7 @@ from voucherify_exports import ExportsClient, RetryPolicy, Sandbox
 
 collect_ignore = ["airflow"]  # which a session of its own runs, with Airflow
 
-settings.register_profile("seeded", derandomize=True)
+settings.register_profile("seeded", derandomize=True, deadline=None)  # pytest-timeout bounds each test
 settings.load_profile("seeded")
 
 
