@@ -238,7 +238,10 @@ class TestWhere:
         finished = await invoke("get", "exp_1", **{name: ""})
 
         assert finished.exit_code == 3
-        assert finished.stderr == f"Error: not set in the environment: {name}\n"
+        assert finished.stderr == (
+            f"Error: there are no keys: set {name} in the environment or in .env;"
+            " to look around without any: voucherify-exports demo\n"
+        )
 
     async def test_base_url_wins_over_the_environment(self, invoke: Invoke, sandbox: Sandbox) -> None:
         """`--base-url` leads elsewhere than VOUCHERIFY_BASE_URL."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import voucherify
 from pydantic import ValidationError
+from urllib3.exceptions import HTTPError
 
 from voucherify_exports import Sandbox
 
@@ -57,6 +58,16 @@ async def test_it_gives_up_at_the_first_refusal(ask: Ask, sandbox: Sandbox, stat
         await ask("get_export", export_id)
     assert caught.value.status == status
     assert len(sandbox.requests) == 1
+
+
+async def test_a_lost_create_is_a_connection_error(ask: Ask, sandbox: Sandbox) -> None:
+    """Nothing says that the export is there nevertheless."""
+    sandbox.fail(method="POST", reset="headers")
+    body = voucherify.ExportsCreateRequestBody(exported_object="voucher")
+
+    with pytest.raises(HTTPError, match="Connection aborted"):
+        await ask("create_export", exports_create_request_body=body)
+    assert len(sandbox.state()["exports"]) == 1
 
 
 @pytest.mark.parametrize("name", ["status", "exported_object"])

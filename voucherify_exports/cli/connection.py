@@ -74,9 +74,18 @@ class Connection:
         """A client, and what it has to tell; from then on a refusal is of the command's arguments."""
         listener = Listener(self.console.say)
         with warnings_shown_by(self.console.say):
-            async with ExportsClient.from_env(on_event=listener, **self.settings, **more) as client:
+            async with self._client(on_event=listener, **more) as client:
                 with _refusals_are_usage():
                     yield client, listener
+
+    def _client(self, **more: Any) -> ExportsClient:
+        missing = " and ".join(_variable(name) for name in _missing(self.settings))
+        if missing:
+            raise ConfigurationError(
+                f"there are no keys: set {missing} in the environment or in .env;"
+                " to look around without any: voucherify-exports demo"
+            )
+        return ExportsClient.from_env(**self.settings, **more)
 
 
 def connects(command: Callable[..., None]) -> Callable[..., None]:
