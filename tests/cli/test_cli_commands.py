@@ -239,7 +239,7 @@ class TestWhere:
 
         assert finished.exit_code == 3
         assert finished.stderr == (
-            f"Error: there are no keys: set {name} in the environment or in .env;"
+            f"Error: keys are missing: set {name} in the environment or in .env;"
             " to look around without any: voucherify-exports demo\n"
         )
 

@@ -82,7 +82,7 @@ class Connection:
         missing = " and ".join(_variable(name) for name in _missing(self.settings))
         if missing:
             raise ConfigurationError(
-                f"there are no keys: set {missing} in the environment or in .env;"
+                f"keys are missing: set {missing} in the environment or in .env;"
                 " to look around without any: voucherify-exports demo"
             )
         return ExportsClient.from_env(**self.settings, **more)
