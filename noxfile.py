@@ -116,7 +116,7 @@ def bench(session: nox.Session) -> None:
         "simulation.bench",
         "simulation.cost",
         "simulation.overhead",
-        "downloads.bench",
+        "files.bench",
         "tables.bench",
     ):
         session.run("python", "-m", script)

@@ -15,22 +15,20 @@ from types import FunctionType
 from typing import Any
 
 import pytest
+from test_house import MODULES
 
 import voucherify_exports
 from voucherify_exports import ExportsClient, Sandbox, catalog, tables
 
-ROOT = Path(voucherify_exports.__file__).parent
 ID = "exp_CGnCVltmWjI9V1pGlnunw2Nf"
 
 
 def examples() -> Iterator[Any]:
     """Each docstring of the package that has examples."""
-    for path in sorted(ROOT.glob("*.py")):
-        name = "voucherify_exports" if path.stem == "__init__" else f"voucherify_exports.{path.stem}"
-        if path.stem != "__main__":
-            for test in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name)):
-                if test.examples:
-                    yield pytest.param(test.examples, id=test.name)
+    for name in MODULES:
+        for test in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name)):
+            if test.examples:
+                yield pytest.param(test.examples, id=test.name)
 
 
 @pytest.fixture

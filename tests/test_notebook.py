@@ -16,7 +16,7 @@ from voucherify_exports import (
     WaitOutcome,
     WaitTimeoutError,
 )
-from voucherify_exports._html import table
+from voucherify_exports._ground.html import table
 
 DONE = Export.from_dict(wire())
 FAILED = Export.from_dict(wire(status="ERROR", result=None))

@@ -11,12 +11,7 @@ import pytest
 from samples import wire
 from virtual import EPOCH
 
-from voucherify_exports import (
-    ExportsClient,
-    Sandbox,
-    VoucherifyExportsError,
-    log_event,
-)
+from voucherify_exports import ExportsClient, Sandbox, VoucherifyExportsError, log_event
 
 Connect = Callable[..., ExportsClient]
 

@@ -6,8 +6,7 @@
 
 from typing import TYPE_CHECKING
 
-from ._clock import Clock, SystemClock
-from ._columns import ColumnWarning
+from ._ground.clock import Clock, SystemClock
 from ._version import __version__
 from .auth import AppKeys, Auth, BearerToken, OAuth
 from .catalog import ColumnType
@@ -90,9 +89,10 @@ from .models import (
     RateLimit,
 )
 from .polling import PollPolicy, RetryPolicy
+from .tables._columns import ColumnWarning
 
 if TYPE_CHECKING:
-    from ._notebook import Shell
+    from .notebook import Shell
     from .sandbox import Sandbox
 
 __all__ = [
@@ -193,13 +193,13 @@ def __getattr__(name: str) -> object:
 
 def load_ipython_extension(ipython: "Shell") -> None:
     """Show what a gather gives as one table: `%load_ext voucherify_exports` calls this."""
-    from ._notebook import register
+    from .notebook import register
 
     register(ipython)
 
 
 def unload_ipython_extension(ipython: "Shell") -> None:
     """Undo that: `%unload_ext voucherify_exports` calls this."""
-    from ._notebook import unregister
+    from .notebook import unregister
 
     unregister(ipython)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from attrs import Attribute, field, frozen
 
-from ._redact import Redactor, shorten
+from ._ground.redact import Redactor, shorten
 from .errors import ConfigurationError
 
 

@@ -12,28 +12,28 @@ import aiohttp
 from attrs import frozen
 from yarl import URL
 
-from . import tables
-from ._api import Api, Polls, check_list, each_export
-from ._clock import Clock, SystemClock
-from ._columns import Names
-from ._conversion import Conversions, Convert
-from ._creates import Creates
-from ._download import Downloads, Progress
-from ._file import Source
-from ._parameters import ExportOptions
-from ._quota import Quota
-from ._settings import check_base_url, check_range, choose_auth, cluster_url
-from ._threads import in_thread
-from ._transport import Transport
-from ._trust import Trust
-from ._watcher import Watcher
-from ._wire import export_path
+from ._api.creates import Creates
+from ._api.endpoints import Api, Polls, check_list, each_export
+from ._api.parameters import ExportOptions
+from ._api.quota import Quota
+from ._api.settings import check_base_url, check_range, choose_auth, cluster_url
+from ._api.transport import Transport
+from ._api.trust import Trust
+from ._api.wire import export_path
+from ._files.download import Downloads, Progress
+from ._files.remote import Source
+from ._ground.clock import Clock, SystemClock
+from ._ground.threads import in_thread
+from ._waiting.watcher import Watcher
 from .auth import Auth
 from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
 from .events import EventHook, log_event
 from .models import Export, ExportPage
 from .polling import PollPolicy, RetryPolicy
-from .tables import CellOptions
+from .tables import check_target, to_arrow, to_pandas, to_polars
+from .tables._columns import Names
+from .tables._convert import CSV, CellOptions, check_extra, format_of
+from .tables._fetched import Conversions, Convert
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -343,22 +343,22 @@ class ExportsClient(Creates):
         the folder for temporary files meanwhile. Errors are those of `download`, `TableError` for a file
         that is no table, and `MissingExtraError` before anything is sent.
         """
-        return await self._converted("arrow", export, tables.to_arrow, options)
+        return await self._converted("arrow", export, to_arrow, options)
 
     async def to_pandas(self, export: str | Export, **options: Unpack[CellOptions]) -> "pd.DataFrame":
         """A finished export's file as a `pandas.DataFrame`; as `to_arrow`, with the extra `pandas`."""
-        return await self._converted("pandas", export, tables.to_pandas, options)
+        return await self._converted("pandas", export, to_pandas, options)
 
     async def to_polars(self, export: str | Export, **options: Unpack[CellOptions]) -> "pl.DataFrame":
         """A finished export's file as a `polars.DataFrame`; as `to_arrow`, with the extra `polars`."""
-        return await self._converted("polars", export, tables.to_polars, options)
+        return await self._converted("polars", export, to_polars, options)
 
     async def _converted(
         self, extra: str, export: str | Export, convert: Convert[_Result], options: CellOptions
     ) -> _Result:
         _check_wanted(export)
         self._check_open()
-        await in_thread(partial(tables.check_extra, extra))  # which imports
+        await in_thread(partial(check_extra, extra))  # which imports
         return await self._conversions.table(export, convert, options)
 
     async def export_to(
@@ -382,8 +382,7 @@ class ExportsClient(Creates):
         `DownloadError` for a place where no file can be, come before anything is created.
         """
         target = Path(path)
-        await in_thread(partial(tables.is_table, target))  # which imports pyarrow
-        await self._downloads.check_target(target)
+        await in_thread(partial(check_target, target))
         created = await self.create_export(exported_object, campaign_id=campaign_id, **options)
         done = await self.wait_until_done(created, timeout=timeout, poll=poll, on_update=on_update)
         return await self.save(done, target, cells=cells, on_progress=on_progress)
@@ -403,7 +402,8 @@ class ExportsClient(Creates):
         _check_wanted(export)
         self._check_open()
         target = Path(path)
-        if not await in_thread(partial(tables.is_table, target)):
+        await in_thread(partial(check_target, target))
+        if format_of(target) == CSV:
             return await self.download(export, target, on_progress=on_progress)
         return await self._conversions.file(export, target, cells or {}, on_progress=on_progress)
 

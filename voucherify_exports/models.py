@@ -8,7 +8,7 @@ Source of the shapes: Voucherify API reference, "Export object".
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -20,8 +20,8 @@ from cattrs import Converter, transform_error
 from cattrs.errors import ClassValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from ._html import table
-from ._redact import hide_queries
+from ._ground.html import table
+from ._ground.redact import hide_queries
 
 JSONObject: TypeAlias = Mapping[str, Any]
 
@@ -180,7 +180,7 @@ class Export:
 
     def _repr_html_(self) -> str:
         """The export in a notebook."""
-        return table(COLUMNS, [cells_of(self)])
+        return html_table([cells_of(self)])
 
     @classmethod
     def from_dict(cls, wire: JSONObject) -> Self:
@@ -201,12 +201,13 @@ class Export:
         return wire
 
 
-COLUMNS = ("id", "object", "status", "created at", "file")
-"""What notebooks show of an export."""
+def html_table(rows: Sequence[Sequence[str]], *, last: str = "file", caption: str = "") -> str:
+    """Exports, each a row as `cells_of` makes it, as notebooks show them; `last` heads the last column."""
+    return table(("id", "object", "status", "created at", last), rows, caption)
 
 
 def cells_of(export: Export) -> tuple[str, ...]:
-    """An export in these columns; not its URL, which holds a secret."""
+    """The id, object, status and time of an export, and whether it has a file: its URL is a secret."""
     created_at = f"{export.created_at:%Y-%m-%d %H:%M:%S} UTC"
     is_ready = "ready" if export.result_url else ""
     return (export.id, str(export.exported_object), str(export.status), created_at, is_ready)

@@ -9,7 +9,7 @@ import shutil
 import pytest
 from aiohttp import ClientSession, web
 
-from voucherify_exports.sandbox._listener import Listener
+from voucherify_exports.sandbox._http.listener import Listener
 
 CHROMIUM = shutil.which("chromium")
 

@@ -10,8 +10,8 @@ from aiohttp import ClientSession
 from raw import exchange
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._control import Control
-from voucherify_exports.sandbox._requests import SandboxRequest
+from voucherify_exports.sandbox._control.control import Control
+from voucherify_exports.sandbox._http.requests import SandboxRequest
 
 
 async def ask(sandbox, method, path, body=None, **options):

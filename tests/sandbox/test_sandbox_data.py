@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._data import Table
-from voucherify_exports.sandbox._objects import FIELDS, ORDERS, column_of
-from voucherify_exports.sandbox._world import World, referred, referring, slot_bits
+from voucherify_exports.sandbox._data.content import Table
+from voucherify_exports.sandbox._data.objects import FIELDS, ORDERS, column_of
+from voucherify_exports.sandbox._data.world import World, referred, referring, slot_bits
 
 WORLD = World(0)
 COUNTS = st.integers(1, 5000)

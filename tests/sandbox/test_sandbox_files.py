@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._objects import FIELDS, default_fields
+from voucherify_exports.sandbox._data.objects import FIELDS, default_fields
 
 
 async def url_of(http, export_id):

@@ -13,8 +13,8 @@ import pytest
 from aiohttp import ClientSession
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._control import ROOT
-from voucherify_exports.sandbox._openapi import openapi
+from voucherify_exports.sandbox._control.control import ROOT
+from voucherify_exports.sandbox._control.openapi import openapi
 
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 

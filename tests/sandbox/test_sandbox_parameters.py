@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from raw import exchange
 
-from voucherify_exports.sandbox._answers import RefusedError
-from voucherify_exports.sandbox._data import Table
-from voucherify_exports.sandbox._objects import FIELDS, ORDERS
-from voucherify_exports.sandbox._parameters import OPERATORS, wanted_export
-from voucherify_exports.sandbox._world import World
+from voucherify_exports.sandbox._data.content import Table
+from voucherify_exports.sandbox._data.objects import FIELDS, ORDERS
+from voucherify_exports.sandbox._data.world import World
+from voucherify_exports.sandbox._emulator.parameters import OPERATORS, wanted_export
+from voucherify_exports.sandbox._http.answers import RefusedError
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),

@@ -10,9 +10,9 @@ from aiohttp import ClientSession
 from raw import raw_get
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._data import Table
-from voucherify_exports.sandbox._files import File
-from voucherify_exports.sandbox._world import World
+from voucherify_exports.sandbox._data.content import Table
+from voucherify_exports.sandbox._data.world import World
+from voucherify_exports.sandbox._http.files import File
 
 
 async def url_of(sandbox, export_id):

@@ -9,7 +9,7 @@ from pathlib import Path
 from samples import running
 
 from voucherify_exports import Event, ExportsClient, RoundCompleted
-from voucherify_exports._wire import Answer
+from voucherify_exports._api.wire import Answer
 
 
 def resident() -> int:

@@ -11,7 +11,7 @@ from simulation.simulated import Plan, Simulated, durations, others
 from virtual import VirtualLoop
 
 from voucherify_exports import Export, PollPolicy, RateLimitedError, ServerError
-from voucherify_exports._watcher import Watcher
+from voucherify_exports._waiting.watcher import Watcher
 
 MINUTE_100 = Plan(100, 60)
 MINUTE_2000 = Plan(2000, 60)

@@ -19,7 +19,7 @@ from voucherify_exports import (
     RateLimitedError,
     ServerError,
 )
-from voucherify_exports._quota import Quota
+from voucherify_exports._api.quota import Quota
 
 PAGE = 100
 

@@ -4,18 +4,16 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException
 
-from .. import tables
-from .._parameters import name_of, payload_of
-from .._part import check_place
+from .._api.parameters import name_of, payload_of
 from ..errors import VoucherifyExportsError
 from ..filters import Filters
-from ..tables import CellOptions
+from ..tables import CellOptions, check_target
 from ._creation import Creation
 from ._outcome import HOPELESS, LOST, Outcome, kind_of, outcome_of, verdict
 from .hook import VoucherifyHook
@@ -141,13 +139,13 @@ class VoucherifyExportOperator(BaseOperator):
         """Where the file goes; raises for a place where none can be."""
         local = self.output_path.removeprefix("file://")
         path = Path(local)
-        tables.is_table(path)  # which knows the suffixes
         if "://" in local:
+            check_target(Path(gettempdir(), path.name))  # where it is written before it is uploaded
             place = ObjectStoragePath(local)
             _ = place.fs  # raises when Airflow has none for the scheme
             return place
         path.parent.mkdir(parents=True, exist_ok=True)
-        check_place(path)
+        check_target(path)
         return path
 
     def _write(self, export_id: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .._parameters import ExportOptions
+from .._api.parameters import ExportOptions
 from ..filters import Filters
 from ..models import Export, ExportStatus
 from .boundary import complain

@@ -4,7 +4,6 @@ import asyncio
 import shlex
 import sys
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,12 +11,9 @@ import typer
 from attrs import define
 from rich.filesize import decimal
 
-from .. import tables
-from .._part import check_place
-from .._threads import in_thread
 from ..client import ExportsClient
 from ..models import Export
-from ..tables import CellOptions
+from ..tables import CellOptions, check_target
 from .catalog import ExportedObject
 from .conditions import filters_of
 from .connection import Connection, connects
@@ -117,7 +113,7 @@ async def _download(job: Job, export_id: str) -> None:
             return
         async with aclosing(client.stream(export_id)) as pieces:
             async for piece in pieces:
-                await in_thread(partial(sys.stdout.buffer.write, piece))
+                await asyncio.to_thread(sys.stdout.buffer.write, piece)
     sys.stdout.buffer.flush()
 
 
@@ -149,8 +145,7 @@ def run(
 async def _run(job: Job, exported_object: str, options: CreateOptions, timeout: float) -> None:
     # The steps of export_to one by one: whoever interrupts it is told the id.
     async with job.connection.open() as (client, listener):
-        await in_thread(partial(tables.is_table, job.path))
-        await in_thread(partial(check_place, job.path))
+        await asyncio.to_thread(check_target, job.path)
         export = await client.create_export(exported_object, **options)
         job.export_id = export.id
         view = StatusView([export.id], summary=lambda: listener.cost)

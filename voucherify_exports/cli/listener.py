@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 
-from .._columns import ColumnWarning
 from ..events import (
     DownloadInterrupted,
     Event,
@@ -17,6 +16,7 @@ from ..events import (
     RoundCompleted,
 )
 from ..models import RateLimit
+from ..tables import ColumnWarning
 
 
 class Listener:

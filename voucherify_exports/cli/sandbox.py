@@ -60,7 +60,7 @@ def serve(
     A line for the shell, which leads clients there, comes on stdout, all else on stderr.
     """
     from ..sandbox import Sandbox  # here, since they bring a web server along
-    from ..sandbox._control import Control
+    from ..sandbox._control.control import Control
 
     sandbox = Sandbox(
         host=host,

@@ -1,0 +1,439 @@
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from typing import Any, NamedTuple
+
+import pytest
+from samples import wire
+
+from voucherify_exports import (
+    BadRequestError,
+    ConfigurationError,
+    CreateUncertainError,
+    ExportedObject,
+    ExportNotFoundError,
+    ExportsClient,
+    PollPolicy,
+    Sandbox,
+)
+from voucherify_exports._api.parameters import payload_of
+from voucherify_exports.filters import after, any_of, before, contains, is_, where
+
+Connect = Callable[..., ExportsClient]
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+SINCE = {"conditions": {"$after": ["2026-01-01T00:00:00.000Z"]}}
+OPTIONS: dict[str, Any] = {
+    "fields": ["id", "created_at"],
+    "order": "-created_at",
+    "filters": where(created_at=after(NEW_YEAR)),
+}
+SENT = {**OPTIONS, "filters": {"junction": "and", "created_at": SINCE}}
+
+
+class Field(StrEnum):
+    CODE = "code"
+    CITY = "metadata.city"
+
+
+def parameters_of(exported_object: str, **options: Any) -> Any:
+    return payload_of(exported_object, **options)["parameters"]
+
+
+class TestPayloadOf:
+    def test_is_empty_for_nothing(self) -> None:
+        """Voucherify chooses what is not given."""
+        assert payload_of("voucher") == {}
+        assert payload_of("voucher", fields=None, order=None, filters=None, campaign_id=None) == {}
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"fields": ["code"]},
+            {"order": "-created_at"},
+            {"filters": {"code": {"conditions": {"$is": ["A"]}}}},
+            {"campaign_id": "camp_1"},
+            {"fields": ["code"], "order": "code", "campaign_id": "camp_1"},
+            {"fields": []},
+            {"order": ""},
+            {"filters": {}},
+        ],
+    )
+    def test_holds_what_is_given_alone(self, given: dict[str, Any]) -> None:
+        """What is empty is given, too."""
+        assert payload_of("voucher", **given) == {"parameters": given}
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            ["code", "metadata.city"],
+            ("code", "metadata.city"),
+            dict.fromkeys(["code", "metadata.city"]),
+            (name for name in ["code", "metadata.city"]),
+            iter(Field),
+            [Field.CODE, "metadata.city"],
+        ],
+        ids=lambda fields: type(fields).__name__,
+    )
+    def test_fields_are_any_names_in_their_order(self, fields: Any) -> None:
+        """Also those that can be looked at only once, and members of an enum."""
+        assert parameters_of("voucher", fields=fields) == {"fields": ["code", "metadata.city"]}
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_one_str_is_no_list_of_fields(self, *, strict: bool) -> None:
+        """It would be taken for its characters."""
+        with pytest.raises(TypeError, match=r"write \['code'\]"):
+            payload_of("voucher", fields="code", strict=strict)
+
+    @pytest.mark.parametrize("exported_object", [ExportedObject.VOUCHER, "voucher"])
+    def test_an_object_is_a_member_or_its_name(self, exported_object: str) -> None:
+        """Either is checked as what it is."""
+        assert parameters_of(exported_object, fields=["code"]) == {"fields": ["code"]}
+        with pytest.raises(ValueError, match="voucher export: 'cod' is no field"):
+            payload_of(exported_object, fields=["cod"])
+
+    def test_filters_written_as_python(self) -> None:
+        """They go out in the API's own form."""
+        recent = after(NEW_YEAR) & before(datetime(2026, 2, 1, tzinfo=UTC))
+        filters = any_of({"metadata.city": is_("Kraków")}, created_at=recent, code=contains("SUMMER"))
+
+        assert parameters_of("voucher", filters=filters)["filters"] == {
+            "junction": "or",
+            "metadata.city": {"conditions": {"$is": ["Kraków"]}},
+            "created_at": {
+                "conditions": {
+                    "$after": ["2026-01-01T00:00:00.000Z"],
+                    "$before": ["2026-02-01T00:00:00.000Z"],
+                }
+            },
+            "code": {"conditions": {"$contains": ["SUMMER"]}},
+        }
+
+    def test_filters_as_the_api_has_them(self) -> None:
+        """They are copied, and times in them are written as the API takes them."""
+        filters = {"junction": "and", "created_at": {"conditions": {"$after": [NEW_YEAR]}}}
+        sent = parameters_of("voucher", filters=filters)["filters"]
+
+        assert sent == {"junction": "and", "created_at": SINCE}
+        assert filters["created_at"] == {"conditions": {"$after": [NEW_YEAR]}}
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_a_time_needs_a_zone(self, *, strict: bool) -> None:
+        """Nobody could say which moment it is, whatever the catalog knows."""
+        naive = {"created_at": {"conditions": {"$after": [NEW_YEAR.replace(tzinfo=None)]}}}
+        with pytest.raises(ValueError, match="has no time zone"):
+            payload_of("voucher", filters=naive, strict=strict)
+
+    @pytest.mark.parametrize(
+        ("exported_object", "slip", "problem"),
+        [
+            ("voucher", {"fields": ["code", "vlaue"]}, r"'vlaue' is no field \(nearest: value\)"),
+            ("voucher", {"order": "-vlaue"}, "'-vlaue' is no order"),
+            ("voucher", {"filters": where(coed=is_("A"))}, r"'coed' is no filter \(nearest: code"),
+            ("voucher", {"filters": {"code": {"conditions": {"$si": ["A"]}}}}, "'\\$si' is no operator"),
+            ("order", {"campaign_id": "camp_1"}, "a campaign_id goes with voucher"),
+            ("vouchers", {}, r"'vouchers' is no exported object \(nearest: voucher"),
+        ],
+    )
+    def test_a_slip(self, exported_object: str, slip: dict[str, Any], problem: str) -> None:
+        """It is told with what is nearest, unless anything is to be sent."""
+        with pytest.raises(ValueError, match=problem):
+            payload_of(exported_object, **slip)
+        sent = payload_of(exported_object, **slip, strict=False)
+        assert sent.get("parameters", {}).keys() == slip.keys()
+
+    def test_is_json(self) -> None:
+        """Names of enums are their values there."""
+        payload = payload_of(ExportedObject.VOUCHER, fields=Field, order=Field.CODE)
+
+        assert json.loads(json.dumps(payload)) == {
+            "parameters": {"fields": ["code", "metadata.city"], "order": "code"}
+        }
+
+
+class Within(NamedTuple):
+    """A create of what belongs to one thing, which its path names and its filters echo."""
+
+    name: str
+    exported_object: str
+    path: str
+    column: str
+    resource_type: str
+
+
+TRANSACTIONS = [
+    Within(
+        "create_voucher_transactions_export",
+        "voucher_transactions",
+        "/v1/vouchers/{}/transactions/export",
+        "voucher_id",
+        "voucher",
+    ),
+    Within(
+        "create_campaign_transactions_export",
+        "voucher_transactions",
+        "/v1/campaigns/{}/transactions/export",
+        "campaign_id",
+        "campaign",
+    ),
+    Within(
+        "create_member_transactions_export",
+        "voucher_transactions",
+        "/v1/loyalties/members/{}/transactions/export",
+        "voucher_id",
+        "member",
+    ),
+    Within(
+        "create_points_expiration_export",
+        "points_expiration",
+        "/v1/loyalties/{}/points-expiration/export",
+        "campaign_id",
+        "campaign",
+    ),
+]
+within = pytest.mark.parametrize("create", TRANSACTIONS, ids=lambda create: create.name)
+
+
+def owner(sandbox: Sandbox, create: Within) -> str:
+    """The id of a loyalty card, or of its campaign: each create has something to find there."""
+    row = next(
+        row for row in range(100) if sandbox.cell("voucher", "voucher_type", row=row) == "LOYALTY_CARD"
+    )
+    return sandbox.cell("voucher", "id" if create.column == "voucher_id" else "campaign_id", row=row)
+
+
+class Plain(str, Enum):  # noqa: UP042 - as older code has them, whose str() is not their value
+    VOUCHER = "voucher"
+    CODE = "code"
+    NEWEST = "-created_at"
+
+
+class TestNames:
+    def test_of_any_enum(self) -> None:
+        """A member stands for its value."""
+        payload = payload_of(Plain.VOUCHER, fields=[Plain.CODE], order=Plain.NEWEST)
+        assert json.loads(json.dumps(payload)) == {"parameters": {"fields": ["code"], "order": "-created_at"}}
+
+    async def test_of_the_object(self, sandbox: Sandbox, connect: Connect) -> None:
+        """Also where it is named itself."""
+        assert (await connect().create_export(Plain.VOUCHER)).exported_object == "voucher"
+
+    @pytest.mark.parametrize("name", [None, 1, b"code"])
+    def test_what_is_no_name(self, name: Any) -> None:
+        """Even where nothing is checked."""
+        with pytest.raises(TypeError, match=r"a field is a str, not (NoneType|int|bytes)"):
+            payload_of("voucher", fields=[name], strict=False)
+
+
+class TestCreateExport:
+    @pytest.mark.parametrize("exported_object", [ExportedObject.VOUCHER, "voucher"])
+    async def test_makes_one(self, connect: Connect, sandbox: Sandbox, exported_object: str) -> None:
+        """The request is the documented one, and the answer echoes it."""
+        options = {**OPTIONS, "campaign_id": sandbox.cell("voucher", "campaign_id")}
+        export = await connect().create_export(exported_object, **options)
+
+        (request,) = sandbox.requests
+        sent = {**SENT, "campaign_id": options["campaign_id"]}
+        assert (request.method, request.path) == ("POST", "/v1/exports")
+        assert request.headers["Content-Type"] == "application/json"
+        assert json.loads(request.body) == {"exported_object": "voucher", "parameters": sent}
+        assert export.exported_object is ExportedObject.VOUCHER
+        assert export.to_dict()["parameters"] == sent
+
+    async def test_without_parameters(self, connect: Connect, sandbox: Sandbox) -> None:
+        """None are sent, and the echo is an empty object."""
+        export = await connect().create_export("redemption")
+
+        assert json.loads(sandbox.requests[0].body) == {"exported_object": "redemption"}
+        assert export.to_dict()["parameters"] == {}
+
+    @pytest.mark.parametrize("exported_object", [each.value for each in ExportedObject])
+    async def test_of_every_object(self, connect: Connect, sandbox: Sandbox, exported_object: str) -> None:
+        """Voucherify knows more of them than its reference lists."""
+        export = await connect().create_export(exported_object)
+
+        assert sandbox.requests[0].status == 200
+        assert export.exported_object == exported_object
+
+    async def test_what_is_not_known_yet(self, connect: Connect, sandbox: Sandbox) -> None:
+        """With `strict=False` an object of tomorrow can be created today."""
+        sandbox.fail(method="POST", body=wire(exported_object="reward", status="SCHEDULED", result=None))
+        export = await connect().create_export("reward", fields=["name"], strict=False)
+
+        assert json.loads(sandbox.requests[0].body) == {
+            "exported_object": "reward",
+            "parameters": {"fields": ["name"]},
+        }
+        assert export.exported_object == "reward"
+
+    async def test_from_the_create_to_the_list(self) -> None:
+        """It is scheduled first, is awaited, and stands in the list from the first moment on."""
+        now = [1_700_000_000.0]
+        async with (
+            Sandbox(clock=lambda: now[0], scheduled_for=10, in_progress_for=10) as sandbox,
+            ExportsClient(sandbox.app_id, sandbox.app_token, base_url=sandbox.url) as client,
+        ):
+            created = await client.create_export("order", **OPTIONS)
+            assert (created.status, created.result) == ("SCHEDULED", None)
+            assert [export async for export in client.list_exports()] == [created]
+
+            def advance(_: object) -> None:
+                now[0] += 10
+
+            poll = PollPolicy(initial=0.01, max=0.01)
+            done = await client.wait_until_done(created.id, poll=poll, on_update=advance)
+            assert done.is_done
+            assert done.parameters == created.parameters
+            assert [(each.id, each.status) async for each in client.list_exports()] == [(created.id, "DONE")]
+
+
+class TestCreateOrderExport:
+    async def test_makes_one(self, connect: Connect, sandbox: Sandbox) -> None:
+        """The path says what is exported, and the body how."""
+        export = await connect().create_order_export(**OPTIONS)
+
+        (request,) = sandbox.requests
+        assert (request.method, request.path) == ("POST", "/v1/orders/export")
+        assert json.loads(request.body) == {"parameters": SENT}
+        assert export.exported_object is ExportedObject.ORDER
+        assert export.to_dict()["parameters"] == SENT
+
+    async def test_without_parameters(self, connect: Connect, sandbox: Sandbox) -> None:
+        """The body is an object all the same."""
+        await connect().create_order_export()
+
+        assert sandbox.requests[0].body == b"{}"
+
+
+@within
+class TestCreateWithin:
+    async def test_makes_one(self, connect: Connect, sandbox: Sandbox, create: Within) -> None:
+        """The API adds a filter of its own to those that were sent."""
+        id = owner(sandbox, create)
+        own = {create.column: {"conditions": {"$in": [id]}}}
+        options = OPTIONS
+        if create.exported_object == "points_expiration":
+            options = {"fields": ["id", "voucher_id"], "filters": where(voucher_id=is_("v_1"))}
+
+        export = await getattr(connect(), create.name)(id, **options)
+
+        (request,) = sandbox.requests
+        sent = payload_of(create.exported_object, **options)
+        assert (request.method, request.path) == ("POST", create.path.format(id))
+        assert json.loads(request.body) == sent
+        assert export.exported_object == create.exported_object
+        echo = {**sent["parameters"], "filters": {**sent["parameters"]["filters"], **own}}
+        assert export.to_dict()["parameters"] == echo
+
+    async def test_without_parameters(self, connect: Connect, sandbox: Sandbox, create: Within) -> None:
+        """The junction of the API's own filter is written as the API writes it."""
+        id = owner(sandbox, create)
+        client = connect()
+        export = await getattr(client, create.name)(id)
+
+        assert sandbox.requests[0].body == b"{}"
+        own = {"junction": "AND", create.column: {"conditions": {"$in": [id]}}}
+        assert export.to_dict()["parameters"] == {"filters": own}
+        assert (await client.wait_until_done(export.id)).is_done
+
+    @pytest.mark.parametrize("name", ["zniżka 50%", "50%25", "A+B & C;=@:,'\"", "..a", "%2F", "🎁"])
+    async def test_an_odd_name_arrives_as_it_is(
+        self, connect: Connect, sandbox: Sandbox, create: Within, name: str
+    ) -> None:
+        """People write such codes; that there is no such thing is said of the very one."""
+        with pytest.raises(ExportNotFoundError) as caught:
+            await getattr(connect(), create.name)(name)
+
+        assert (caught.value.resource_id, caught.value.resource_type) == (name, create.resource_type)
+        assert sandbox.requests[0].path == create.path.format(name)
+
+    @pytest.mark.parametrize("name", ["50% OFF/summer", "a?b", "a#b", "", ".", "..", "a\n", "x" * 257])
+    async def test_a_name_of_another_path(
+        self, connect: Connect, sandbox: Sandbox, create: Within, name: str
+    ) -> None:
+        """What would ask for something else is refused before anything is sent."""
+        with pytest.raises(ConfigurationError):
+            await getattr(connect(), create.name)(name)
+        assert sandbox.requests == []
+
+    async def test_a_name_is_a_str(self, connect: Connect, sandbox: Sandbox, create: Within) -> None:
+        """Anything else is a TypeError."""
+        with pytest.raises(TypeError, match=r"an? .* is a str, not int"):
+            await getattr(connect(), create.name)(7)
+        assert sandbox.requests == []
+
+
+async def test_a_campaign_by_its_name(connect: Connect, sandbox: Sandbox) -> None:
+    """Of any alphabet."""
+    name = "Święta"
+    assert name in {sandbox.cell("voucher", "campaign", row=row) for row in range(100)}
+    export = await connect().create_campaign_transactions_export(name)
+
+    assert sandbox.requests[0].path == f"/v1/campaigns/{name}/transactions/export"
+    assert export.exported_object == "voucher_transactions"
+
+
+async def made(client: ExportsClient, sandbox: Sandbox, name: str, **options: Any) -> Any:
+    """Call a create by its name, for something that exists."""
+    arguments = {create.name: owner(sandbox, create) for create in TRANSACTIONS} | {"create_export": "order"}
+    return await getattr(client, name)(*([arguments[name]] if name in arguments else []), **options)
+
+
+@pytest.mark.parametrize(
+    "name", ["create_export", "create_order_export", *(create.name for create in TRANSACTIONS)]
+)
+class TestEveryCreate:
+    @pytest.mark.parametrize(
+        "slip",
+        [
+            {"fields": ["idd"]},
+            {"order": "idd"},
+            {"filters": where(idd=is_(1))},
+        ],
+        ids=lambda slip: next(iter(slip)),
+    )
+    async def test_a_slip_is_not_sent(
+        self, connect: Connect, sandbox: Sandbox, name: str, slip: dict[str, Any]
+    ) -> None:
+        """An error here costs no request of the quota."""
+        with pytest.raises(ValueError, match="strict=False sends anything"):
+            await made(connect(), sandbox, name, **slip)
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize(
+        ("slip", "key", "details"),
+        [
+            ({"fields": ["idd"]}, "invalid_export_fields", "Unsupported field used. Allowed fields: "),
+            ({"order": "idd"}, "invalid_export_params", "Unsupported order used. Allowed orders: "),
+            ({"filters": where(idd=is_(1))}, "invalid_export_params", "Unsupported filter idd"),
+        ],
+        ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+    )
+    async def test_voucherify_decides_in_the_end(
+        self,
+        connect: Connect,
+        sandbox: Sandbox,
+        name: str,
+        slip: dict[str, Any],
+        key: str,
+        details: str,
+    ) -> None:
+        """With `strict=False` anything is sent, and what the API says is told, once."""
+        with pytest.raises(BadRequestError, match=key) as caught:
+            await made(connect(), sandbox, name, **slip, strict=False)
+
+        (request,) = sandbox.requests
+        assert json.loads(request.body)["parameters"].keys() == slip.keys()
+        assert (caught.value.status, caught.value.key) == (400, key)
+        assert (caught.value.details or "").startswith(details)
+
+    async def test_an_answer_that_was_lost(self, connect: Connect, sandbox: Sandbox, name: str) -> None:
+        """The export may exist: it is not created twice, and found where the error says."""
+        sandbox.fail(method="POST", reset="before")
+        client = connect()
+
+        with pytest.raises(CreateUncertainError, match=r"may exist nevertheless: .* list_exports\(\)"):
+            await made(client, sandbox, name)
+        assert len(sandbox.requests) == 1
+        assert len([export async for export in client.list_exports()]) == 1

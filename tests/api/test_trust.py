@@ -1,0 +1,140 @@
+import pytest
+from yarl import URL
+
+from voucherify_exports import ConfigurationError, ExportsClient
+from voucherify_exports._api.trust import Trust, next_url, parse_url
+
+API = URL("https://api.voucherify.io")
+SANDBOX = URL("http://127.0.0.1:8080")
+
+
+class TestTrust:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://api.voucherify.io/v1",
+            "https://api.voucherify.io:8443/v1",
+            "https://download.voucherify.io/x",
+            "https://us1.download.voucherify.io/x",
+            "https://voucherify.io/x",
+            "https://DOWNLOAD.Voucherify.IO/x",
+            "https://files.example/x",
+            "https://FILES.example:444/x",
+        ],
+    )
+    def test_friends(self, url: str) -> None:
+        """The API's host at any port, Voucherify's hosts, and those that were named."""
+        assert Trust.of(API, ["files.EXAMPLE"]).allows(parse_url(url))
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://voucherify.io.evil.example/",
+            "https://evilvoucherify.io/",
+            "https://evil.example/voucherify.io",
+            "https://evil.example/?voucherify.io",
+            "https://evil.example/#.voucherify.io",
+            "https://sub.files.example/",
+            "https://files.example.evil/",
+            "https://xn--vucherify-w3e.io/",
+            "https://vоucherify.io/",  # noqa: RUF001 - a Cyrillic letter that looks like another
+            "http://download.voucherify.io/",
+            "http://api.voucherify.io/",
+            "http://files.example/",
+            "https://127.0.0.1/",
+            "https://voucherify.io./",
+        ],
+    )
+    def test_strangers(self, url: str) -> None:
+        """Names that merely look alike, and friends without encryption."""
+        assert not Trust.of(API, ["files.example"]).allows(parse_url(url))
+
+    def test_loopback_needs_no_encryption(self) -> None:
+        """A sandbox on this machine is trusted in the clear, another address if it is named."""
+        trust = Trust.of(SANDBOX, [])
+
+        assert trust.allows(URL("http://127.0.0.1:9090/x"))
+        assert not trust.allows(URL("http://127.0.0.2:8080/x"))
+        assert Trust.of(SANDBOX, ["127.0.0.2"]).allows(URL("http://127.0.0.2:8080/x"))
+        assert Trust.of(URL("http://[::1]:80"), []).allows(URL("http://[::1]:8080/x"))
+        assert Trust.of(URL("http://localhost:80"), []).allows(URL("http://localhost:8080/x"))
+
+    @pytest.mark.parametrize("wrong", ["https://files.example", "files.example:443", "a b", "", "*.example"])
+    def test_refuses_what_is_no_bare_host(self, wrong: str) -> None:
+        """The wrong one is named."""
+        with pytest.raises(ConfigurationError, match="is not the bare name of a host"):
+            ExportsClient("id", "token", trusted_hosts=[wrong])
+
+    def test_refuses_a_single_str(self) -> None:
+        """It would be taken for its characters."""
+        with pytest.raises(ConfigurationError, match="several names"):
+            ExportsClient("id", "token", trusted_hosts="files.example")
+
+
+class TestParseUrl:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://h.example/a%2Fb/c?token=a%2Bb+c%20d&X=%7e~",
+            "http://127.0.0.1:8080/",
+            "https://[2001:db8::1]/x",
+        ],
+    )
+    def test_is_as_it_is_written(self, url: str) -> None:
+        """No escape is changed: the URL may be signed."""
+        assert str(parse_url(url)) == url
+
+    def test_encodes_what_no_request_can_hold(self) -> None:
+        """Line breaks and letters beyond ASCII would not arrive as they are."""
+        assert str(parse_url("https://h.example/ż ó\r\nX: y")) == "https://h.example/%C5%BC%20%C3%B3X:%20y"
+
+    @pytest.mark.parametrize(
+        ("url", "problem"),
+        [
+            ("javascript:alert(1)", "the scheme 'javascript'"),
+            ("file:///etc/passwd", "the scheme 'file'"),
+            ("data:text/csv,a", "the scheme 'data'"),
+            ("/v1/exports/exp_1", "the scheme ''"),
+            ("//h.example/x", "the scheme ''"),
+            ("", "the scheme ''"),
+            ("https:///x", "without a proper host"),
+            ("https://user@h.example/", "user or password"),
+            ("https://api.voucherify.io:pw@h.example/", "user or password"),
+            ("https://voucherify.io%2eevil.example/", "without a proper host"),
+            ("https://h.example:99999/", "no URL"),
+            ("https://evil.example\\.voucherify.io/", "no URL"),
+        ],
+    )
+    def test_refuses_what_is_not_followed(self, url: str, problem: str) -> None:
+        """The reason is told."""
+        with pytest.raises(ValueError, match=problem):
+            parse_url(url)
+
+
+class TestNextUrl:
+    @pytest.mark.parametrize(
+        ("location", "target"),
+        [
+            ("/b?token=a%2Bb", "https://h.example/b?token=a%2Bb"),
+            ("//k.example/b", "https://k.example/b"),
+            ("https://k.example/b#part", "https://k.example/b"),
+            ("c", "https://h.example/a/c"),
+            ("ż", "https://h.example/a/%C5%BC"),
+        ],
+    )
+    def test_is_relative_to_the_last(self, location: str, target: str) -> None:
+        """A location may be a path, or lead elsewhere."""
+        assert str(next_url(URL("https://h.example/a/b?x=1"), location)) == target
+
+    @pytest.mark.parametrize(
+        ("location", "problem"),
+        [("http://h.example/", "without encryption"), ("file:///x", "scheme"), ("https://u:p@h/", "user")],
+    )
+    def test_refuses_what_is_not_followed(self, location: str, problem: str) -> None:
+        """Encryption is not given up on the way."""
+        with pytest.raises(ValueError, match=problem):
+            next_url(URL("https://h.example/"), location)
+
+    def test_may_lead_from_http_to_https(self) -> None:
+        """The other way round is fine."""
+        assert next_url(SANDBOX, "https://h.example/").scheme == "https"

@@ -1,0 +1,351 @@
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import ID, RESULT_URL, wire
+
+from voucherify_exports import (
+    ApiError,
+    ConfigurationError,
+    Export,
+    ExportNotFoundError,
+    InvalidResponseError,
+    RateLimit,
+    RateLimitedError,
+)
+from voucherify_exports._api.wire import (
+    Answer,
+    allowance_from,
+    error_from,
+    export_from,
+    export_path,
+    page_from,
+    rate_limit_from,
+    retry_delay,
+)
+from voucherify_exports._ground.redact import Redactor
+
+REDACT = Redactor.of(["s3cret"], "c70a6f00-cf91")
+NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def answer(
+    body: bytes | str | dict[str, Any] | list[Any] = b"",
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    received: float = NOW,
+) -> Answer:
+    if isinstance(body, dict | list):
+        body = json.dumps(body)
+    if isinstance(body, str):
+        body = body.encode()
+    return Answer(f"GET /v1/exports/{ID}", status, headers or {}, body, received)
+
+
+class TestExportPath:
+    @pytest.mark.parametrize(
+        ("export_id", "path"),
+        [
+            (ID, f"/v1/exports/{ID}"),
+            ("export_old-style", "/v1/exports/export_old-style"),
+            ("a b%\\ż…&=;", "/v1/exports/a%20b%25%5C%C5%BC%E2%80%A6%26%3D%3B"),
+            ("x" * 256, f"/v1/exports/{'x' * 256}"),
+        ],
+    )
+    def test_encodes_the_id(self, export_id: str, path: str) -> None:
+        """An id of any later format goes into the path as one segment."""
+        assert export_path(export_id) == path
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "../x",
+            "a?b",
+            "a#b",
+            "a\nb",
+            "a\x00",
+            "\x7f",
+            "\ud800",
+            "x" * 257,
+            "x" * 10**6,
+        ],
+    )
+    def test_refuses_what_cannot_be_an_id(self, wrong: str) -> None:
+        """An id that would ask for something else is refused, in a message of bearable length."""
+        with pytest.raises(ConfigurationError, match="export id") as caught:
+            export_path(wrong)
+
+        assert len(str(caught.value)) < 200
+
+    @pytest.mark.parametrize("wrong", [None, 5, b"exp_1", ["exp_1"]])
+    def test_refuses_what_is_no_str(self, wrong: object) -> None:
+        """Another type is a TypeError that names it."""
+        with pytest.raises(TypeError, match=type(wrong).__name__):
+            export_path(wrong)
+
+
+class TestExportFrom:
+    def test_reads_an_export(self) -> None:
+        """A 200 with an export in it is that export."""
+        assert export_from(answer(wire()), REDACT) == Export.from_dict(wire())
+
+    @pytest.mark.parametrize(
+        ("body", "problem"),
+        [
+            ("<html>sign in</html>", "the body is not JSON: Expecting value"),
+            ("", "the body is not JSON: Expecting value"),
+            (json.dumps(wire())[:-20], "the body is not JSON: Unterminated string"),
+            (b"\xff\xfe\xfa", "the body is not JSON: 'utf-8' codec"),
+            ('{"id": NaN}', "the body is not JSON: NaN is no JSON"),
+            ("[" * 200_000, "the body is JSON nested too deeply"),
+            ([], "expected an object, got list @ Export"),
+            (wire(id=...), "required property missing @ Export.id"),
+            (wire(created_at="soon"), "expected an ISO 8601 time @ Export.created_at"),
+            (wire(status=None), "expected a string, got NoneType @ Export.status"),
+            (wire(result=[]), "expected an object, got list @ Export.result"),
+        ],
+    )
+    def test_says_what_is_wrong_and_where(self, body: Any, problem: str) -> None:
+        """An answer that is no export tells the request, the problem, the place and how it begins."""
+        with pytest.raises(InvalidResponseError) as caught:
+            export_from(answer(body), REDACT)
+
+        assert caught.value.problem.startswith(problem)
+        assert str(caught.value).startswith(f"GET /v1/exports/{ID}: answer 200 is not as expected: {problem}")
+        assert len(caught.value.excerpt) <= 200
+        assert repr(caught.value.excerpt) in str(caught.value)
+
+    def test_the_excerpt_holds_no_secret(self) -> None:
+        """Tokens and URL queries are cut out before the body is cut short."""
+        padding = "x" * 150
+        body = wire(id=..., channel=padding, result={"url": RESULT_URL}, note="s3cret c70a6f00-cf91")
+
+        with pytest.raises(InvalidResponseError) as caught:
+            export_from(answer(json.dumps(body, sort_keys=True)), REDACT)
+
+        shown = str(caught.value) + caught.value.excerpt
+        assert "DOWNLOAD-SECRET" not in shown
+        assert "s3cret" not in shown
+
+    @given(json_values)
+    def test_any_json_is_an_export_or_an_invalid_response(self, value: Any) -> None:
+        """No JSON whatever makes another error."""
+        _export_or_invalid(json.dumps(value))
+
+    @given(st.binary())
+    def test_any_bytes_are_an_export_or_an_invalid_response(self, body: bytes) -> None:
+        """No bytes whatever make another error."""
+        _export_or_invalid(body)
+
+    @given(
+        st.dictionaries(st.sampled_from(sorted(wire())), json_values), st.dictionaries(st.text(), json_values)
+    )
+    def test_any_change_of_an_export_round_trips_or_is_invalid(
+        self, changes: dict[str, Any], additions: dict[str, Any]
+    ) -> None:
+        """Whatever is accepted gives itself back, with what this version does not know."""
+        export = _export_or_invalid(json.dumps(additions | wire(**changes)))
+
+        if export is not None:
+            assert Export.from_dict(export.to_dict()) == export
+            assert {name: export.to_dict()[name] for name in export.extra} == dict(export.extra)
+
+
+def _export_or_invalid(body: bytes | str) -> Export | None:
+    try:
+        return export_from(answer(body), REDACT)
+    except InvalidResponseError:
+        return None
+
+
+class TestPageFrom:
+    def test_reads_a_page(self) -> None:
+        """A page has its exports and the total of all pages."""
+        page = page_from(
+            answer({"object": "list", "exports": [wire(), wire(id="exp_2")], "total": 240}), REDACT
+        )
+
+        assert [export.id for export in page.exports] == [ID, "exp_2"]
+        assert page.total == 240
+
+    def test_a_bad_entry_spoils_only_itself(self) -> None:
+        """An entry that is no export is left out."""
+        page = page_from(answer({"exports": [wire(status=None), 5, wire(id="exp_2")]}), REDACT)
+
+        assert [export.id for export in page.exports] == ["exp_2"]
+        assert page.total == 1
+
+    @pytest.mark.parametrize("body", ["<html>", [], {}, {"exports": {}}])
+    def test_refuses_what_is_no_page(self, body: Any) -> None:
+        """Anything else is an invalid response."""
+        with pytest.raises(InvalidResponseError):
+            page_from(answer(body), REDACT)
+
+
+NOT_FOUND = {
+    "code": 404,
+    "key": "not_found",
+    "message": "Resource not found",
+    "details": f"Cannot find export with id {ID}",
+    "request_id": "v-0b029305af4524cf42",
+    "resource_id": ID,
+    "resource_type": "export",
+}
+
+
+class TestErrorFrom:
+    def test_takes_what_the_body_says(self) -> None:
+        """The documented 404 gives all its properties, and a message that says what to do."""
+        error = error_from(answer(NOT_FOUND, status=404), REDACT)
+
+        assert isinstance(error, ExportNotFoundError)
+        assert (error.status, error.key, error.message) == (404, "not_found", "Resource not found")
+        assert (error.details, error.request_id) == (NOT_FOUND["details"], "v-0b029305af4524cf42")
+        assert (error.resource_id, error.resource_type) == (ID, "export")
+        assert str(error) == (
+            f"GET /v1/exports/{ID}: 404 · not_found · Resource not found · Cannot find export with id {ID}"
+            " (check the id, and that it belongs to this project) [request v-0b029305af4524cf42]"
+        )
+
+    @pytest.mark.parametrize("status", range(400, 600))
+    @pytest.mark.parametrize("body", ["", "<html>Bad gateway</html>", "[]", '{"message": 5}'])
+    def test_needs_no_body(self, status: int, body: str) -> None:
+        """A gateway's HTML or an empty body makes the status's own error all the same."""
+        error = error_from(answer(body, status=status), REDACT)
+
+        assert type(error) is ApiError.for_status(status)
+        assert error.status == status
+        assert (error.key, error.message, error.details, error.request_id) == (None, None, None, None)
+
+    def test_holds_no_secret(self) -> None:
+        """A server that quotes the credentials does not bring them into the message."""
+        error = error_from(
+            answer({"message": "app c70a6f00-cf91", "details": "token s3cret", "key": "s3cret"}, status=401),
+            REDACT,
+        )
+
+        assert isinstance(error, ApiError)
+        assert "s3cret" not in str(error) + repr(error.__dict__)
+        assert "c70a6f00-cf91" not in str(error) + repr(error.__dict__)
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 308, 304, 600, 999])
+    def test_a_redirect_is_no_export(self, status: int) -> None:
+        """A redirect is not followed with credentials; where it led is told without its query."""
+        headers = {"Location": "https://login.example/?next=secret"}
+
+        error = error_from(answer("", status=status, headers=headers), REDACT)
+
+        assert isinstance(error, InvalidResponseError)
+        assert "a redirect to https://login.example/, which is not followed: check base_url" in str(error)
+        assert "next" not in str(error)
+
+    def test_a_redirect_to_nowhere(self) -> None:
+        """Without a target the message names none."""
+        assert "a redirect, which is not followed" in str(error_from(answer("", status=302), REDACT))
+
+    def test_a_429_says_when_to_retry(self) -> None:
+        """The time is an aware datetime by this machine's clock."""
+        error = error_from(answer({}, status=429, headers={"Retry-After": "30"}), REDACT)
+
+        assert isinstance(error, RateLimitedError)
+        assert error.retry_at == datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
+
+    @pytest.mark.parametrize("headers", [{}, {"Retry-After": "9" * 18}])
+    def test_a_429_that_names_no_time(self, headers: dict[str, str]) -> None:
+        """Without a time, or with one that no datetime holds, there is none."""
+        error = error_from(answer({}, status=429, headers=headers), REDACT)
+
+        assert isinstance(error, RateLimitedError)
+        assert error.retry_at is None
+
+
+class TestRetryDelay:
+    @pytest.mark.parametrize(
+        ("headers", "delay"),
+        [
+            ({}, None),
+            ({"Retry-After": "30"}, 30),
+            ({"Retry-After": "30", "X-Rate-Limit-Retry": f"{NOW + 5:.0f}"}, 30),
+            ({"Retry-After": "0"}, None),
+            ({"Retry-After": "-5"}, None),
+            ({"Retry-After": "soon"}, None),
+            ({"Retry-After": "Thu, 01 Jan 2026 00:01:00 GMT"}, 60),
+            ({"Retry-After": "Wed, 31 Dec 2025 23:59:00 GMT"}, None),
+            ({"Retry-After": "Thu, 99 Jan 2026 00:01:00 GMT"}, None),
+            ({"Retry-After": "soon", "X-Rate-Limit-Retry": f"{NOW + 5:.0f}"}, 5),
+            ({"X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}, 45),
+            ({"X-Rate-Limit-Retry": f"{NOW:.0f}"}, None),
+            ({"X-Rate-Limit-Retry": f"{NOW - 45:.0f}"}, None),
+            ({"X-Rate-Limit-Retry": "tomorrow"}, None),
+            ({"X-Rate-Limit-Retry": "١٢"}, None),
+        ],
+    )
+    def test_reads_whatever_names_a_time(self, headers: dict[str, str], delay: float | None) -> None:
+        """Retry-After in seconds or as a date comes first, then X-Rate-Limit-Retry; the past is no time."""
+        assert retry_delay(answer(headers=headers)) == delay
+
+    @pytest.mark.parametrize("skew", [-3600, -2, 2, 3600])
+    @pytest.mark.parametrize(
+        "named", [{"X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}, {"Retry-After": "Thu, 01 Jan 2026 00:00:45 GMT"}]
+    )
+    def test_the_servers_clock_decides(self, skew: float, named: dict[str, str]) -> None:
+        """A machine whose clock is an hour, or seconds, off waits as long as the server meant."""
+        headers = {"Date": DATE} | named
+
+        assert retry_delay(answer(headers=headers, received=NOW + skew)) == 45
+
+    def test_the_finer_clock_decides_within_a_second(self) -> None:
+        """Where both clocks agree, the parts of a second are this machine's."""
+        headers = {"Date": DATE, "X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}
+
+        assert retry_delay(answer(headers=headers, received=NOW + 0.75)) == 44.25
+
+    def test_a_broken_date_is_none(self) -> None:
+        """A Date that is none leaves this machine's clock."""
+        headers = {"Date": "now", "X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}
+
+        assert retry_delay(answer(headers=headers)) == 45
+
+
+def _rate_limit(said: Answer) -> RateLimit:
+    return rate_limit_from(said, allowance_from(said))
+
+
+class TestRateLimitFrom:
+    def test_reads_all_four(self) -> None:
+        """The four headers become figures and an aware datetime."""
+        headers = {
+            "X-Rate-Limit-Limit": "100",
+            "X-Rate-Limit-Remaining": "99",
+            "X-Rate-Limit-Retry": f"{NOW + 60:.0f}",
+            "X-Rate-Limit-Type": "api_calls",
+        }
+
+        assert _rate_limit(answer(headers=headers)) == RateLimit(
+            limit=100, remaining=99, resets_at=datetime(2026, 1, 1, 0, 1, tzinfo=UTC), kind="api_calls"
+        )
+
+    @pytest.mark.parametrize("value", ["", "many", "-1", "1.5", "1e3", "9" * 30])
+    def test_what_is_no_number_is_missing(self, value: str) -> None:
+        """A header that holds something else counts as missing."""
+        names = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Retry")
+
+        useless = answer(headers=dict.fromkeys(names, value))
+
+        assert _rate_limit(useless) == RateLimit()

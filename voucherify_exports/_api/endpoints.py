@@ -1,0 +1,95 @@
+"""The endpoints: which request each is, and what its answer means."""
+
+import logging
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+
+from ..errors import CreateUncertainError, InvalidResponseError
+from ..models import Export, ExportPage
+from .calls import LOOK_FOR_IT
+from .transport import Transport
+from .wire import export_from, export_path, page_from
+
+LAST_PAGE = 100
+"""The list has pages 1 to 100, of at most 100 exports each (Voucherify API reference, "List exports")."""
+
+_ORDERS = ("-created_at", "created_at", "-status", "status")
+_logger = logging.getLogger("voucherify_exports")
+
+
+class Api:
+    """Each call is one request on behalf of a caller, repeated as its kind allows."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def get(self, export_id: str) -> Export:
+        answer = await self._transport.request("GET", export_path(export_id))
+        return export_from(answer, self._transport.redact)
+
+    async def list_page(self, page: int, *, order: str, page_size: int) -> ExportPage:
+        answer = await self._transport.request("GET", "/v1/exports", _page_query(page, page_size, order))
+        return page_from(answer, self._transport.redact)
+
+    async def create(self, path: str, payload: Mapping[str, object]) -> Export:
+        answer = await self._transport.create(path, payload)
+        try:
+            return export_from(answer, self._transport.redact)
+        except InvalidResponseError as error:
+            raise CreateUncertainError(f"{error}; {LOOK_FOR_IT}") from error
+
+    async def delete(self, export_id: str) -> None:
+        await self._transport.request("DELETE", export_path(export_id))
+
+
+class Polls:
+    """The watcher's source: each call is one request, never repeated."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def get(self, export_id: str) -> Export:
+        return export_from(await self._transport.poll(export_path(export_id)), self._transport.redact)
+
+    async def list_page(self, page: int) -> ExportPage:
+        answer = await self._transport.poll("/v1/exports", _page_query(page, 100, "-created_at"))
+        return page_from(answer, self._transport.redact)
+
+
+def _page_query(page: int, page_size: int, order: str) -> str:
+    return f"?limit={page_size}&page={page}&order={order}"
+
+
+async def each_export(
+    list_page: Callable[[int], Awaitable[ExportPage]], page_size: int
+) -> AsyncGenerator[Export]:
+    """Each export of the list once, whatever others create or delete in the meantime."""
+    shown: set[str] = set()
+    number, total = 1, 0
+    look_backs = LAST_PAGE  # no more than that, lest a list whose total wavers is read for ever
+    while number <= LAST_PAGE:
+        page = await list_page(number)
+        gone, total = total - page.total, page.total
+        if gone > 0 and number > 1 and look_backs:
+            # What was deleted drew others to the pages that were read before: look there again.
+            look_backs -= 1
+            number = max(1, number - math.ceil(gone / page_size))
+            continue
+        for export in page.exports:
+            if export.id not in shown:
+                shown.add(export.id)
+                yield export
+        if not page.exports or (len(page.exports) < page_size and number * page_size >= total):
+            return
+        number += 1
+    if total > LAST_PAGE * page_size:
+        _logger.warning("The list shows %d of %d exports", LAST_PAGE * page_size, total)
+
+
+def check_list(page: int, order: str, page_size: int) -> None:
+    """Raise `ValueError` for a page that the API does not have."""
+    for name, value in (("page", page), ("page_size", page_size)):
+        if value not in range(1, LAST_PAGE + 1):
+            raise ValueError(f"{name} must be from 1 to {LAST_PAGE}, not {value!r}")
+    if order not in _ORDERS:
+        raise ValueError(f"order must be one of {', '.join(_ORDERS)}, not {order!r}")

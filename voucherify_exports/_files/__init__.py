@@ -1,0 +1,1 @@
+"""From a result URL to bytes, and to a file on disk."""

@@ -1,0 +1,1 @@
+"""One poll serves every waiter; knows no HTTP."""

@@ -1,0 +1,243 @@
+"""What a test does to the sandbox, over HTTP: for programs in any language, and for the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+
+from .._emulator.project import missing
+from .._http.answers import Answer, RefusedError, json_answer, not_allowed
+from .openapi import openapi
+from .page import page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from .._http.requests import SandboxRequest
+    from .._sandbox import Sandbox
+
+    Action = Callable[..., Answer]
+    _Kind = type | tuple[type, ...]
+
+ROOT = "/_sandbox"
+
+_NUMBER = (int, float)
+_EXPORT_OPTIONS: dict[str, _Kind] = {
+    "exported_object": str,
+    "rows": int,
+    "fields": list,
+    "outcome": str,
+    "created_at": _NUMBER,
+    "id": str,
+}
+_FAULT_OPTIONS: dict[str, _Kind] = {
+    "method": str,
+    "path": str,
+    "export_id": str,
+    "download": bool,
+    "times": int,
+    "probability": _NUMBER,
+    "status": int,
+    "body": object,
+    "headers": dict,
+    "content_type": str,
+    "delay": _NUMBER,
+    "reset": str,
+    "after": int,
+    "truncate": bool,
+    "garble": bool,
+    "pause": _NUMBER,
+    "extra": str,
+    "redirect": str,
+    "ranges": bool,
+    "gzip": bool,
+    "repeat_entry": int,
+    "drop_entry": int,
+    "lag": _NUMBER,
+}
+
+
+@frozen
+class Control:
+    """Answers what is asked under `/_sandbox/`."""
+
+    sandbox: Sandbox
+
+    def answer(self, request: SandboxRequest, peer: str | None) -> Answer:
+        """Answer a program of this machine, or a page that the sandbox itself has served."""
+        try:
+            if not _is_from_here(request, peer):
+                details = "Only this machine may ask, and no page of another site."
+                raise RefusedError(403, "forbidden", "Forbidden", details)
+            answer = self._call(request)
+        except RefusedError as refused:
+            return json_answer(refused.body, refused.status, refused.headers)
+        if request.method == "POST" and _is_form(request):
+            return Answer(status=303, headers={"Location": f"{ROOT}/"})
+        return answer
+
+    def _call(self, request: SandboxRequest) -> Answer:
+        actions: dict[str, dict[str, Action]] = {
+            "": {"GET": self._page},
+            "state": {"GET": self._state},
+            "openapi\\.json": {"GET": self._openapi},
+            "exports": {"POST": self._add},
+            "exports/(.+)/finish": {"POST": self._finish},
+            "exports/(.+)/delete": {"POST": self._delete},
+            "faults": {"POST": self._fail},
+            "(exports|faults|requests)/clear": {"POST": self._clear},
+        }
+        for path, methods in actions.items():
+            match = re.fullmatch(path, request.path.removeprefix(ROOT).strip("/"))
+            if match and request.method in methods:
+                return methods[request.method](request, *match.groups())
+            if match:
+                raise not_allowed(request.path, ", ".join(methods))
+        raise RefusedError(404, "not_found", "Resource not found", f"Cannot find path {request.path}")
+
+    def _page(self, _request: SandboxRequest) -> Answer:
+        return Answer(
+            content=page(self.sandbox.state()),
+            headers={
+                "Content-Type": "text/html; charset=utf-8",
+                "Cache-Control": "no-store",
+                "Content-Security-Policy": "frame-ancestors 'none'",
+            },
+        )
+
+    def _state(self, _request: SandboxRequest) -> Answer:
+        return json_answer(self.sandbox.state())
+
+    def _openapi(self, _request: SandboxRequest) -> Answer:
+        return json_answer(openapi(self.sandbox))
+
+    def _add(self, request: SandboxRequest) -> Answer:
+        options = _options(request, _EXPORT_OPTIONS)
+        if not all(isinstance(name, str) for name in options.get("fields", [])):
+            raise _invalid("fields are texts")
+        if "exported_object" not in options:
+            raise _invalid("Property .exported_object is missing")
+        with _refusing():
+            return json_answer({"id": self.sandbox.add_export(**options)}, 201)
+
+    def _finish(self, request: SandboxRequest, export_id: str) -> Answer:
+        with _refusing():
+            self.sandbox.finish(export_id, **_options(request, {"outcome": str}))
+        return Answer(status=204)
+
+    def _delete(self, _request: SandboxRequest, export_id: str) -> Answer:
+        with _refusing():
+            self.sandbox.delete_export(export_id)
+        return Answer(status=204)
+
+    def _fail(self, request: SandboxRequest) -> Answer:
+        self._schedule(_options(request, _FAULT_OPTIONS))
+        return json_answer({"faults": self.sandbox.state()["faults"]}, 201)
+
+    def fail(self, fault: str) -> None:
+        """Schedule a fault that is told as for `POST /_sandbox/faults`; ValueError for what cannot be."""
+        try:
+            self._schedule(_checked(_object(fault), _FAULT_OPTIONS))
+        except RefusedError as refused:
+            raise ValueError(str(refused)) from None
+
+    def _schedule(self, options: dict[str, Any]) -> None:
+        if "extra" in options:
+            options["extra"] = options["extra"].encode()
+        with _refusing():
+            self.sandbox.fail(**options)
+
+    def _clear(self, _request: SandboxRequest, what: str) -> Answer:
+        self.sandbox.clear(**{what: True})
+        return Answer(status=204)
+
+
+def _is_from_here(request: SandboxRequest, peer: str | None) -> bool:
+    """Tell whether nobody but this machine asks, and no page of a site that its browser has open."""
+    host = request.headers.get("Host", "")
+    if not _is_loopback(peer or "") or not _is_loopback(re.sub(r":\d*$", "", host).strip("[]")):
+        return False
+    is_visit = request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
+    return is_visit or (
+        request.headers.get("Origin", f"http://{host}") == f"http://{host}"
+        and request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _is_form(request: SandboxRequest) -> bool:
+    return request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
+
+
+def _options(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, Any]:
+    return _checked(_form(request, kinds) if _is_form(request) else _object(request.body or b"{}"), kinds)
+
+
+def _checked(given: dict[str, Any], kinds: Mapping[str, _Kind]) -> dict[str, Any]:
+    for name, value in given.items():
+        if name not in kinds:
+            raise _invalid(f"Property .{name} is none of {', '.join(kinds)}")
+        if not _is_one(value, kinds[name]) and not (name == "times" and value is None):
+            raise _invalid(f"Property .{name} cannot be {json.dumps(value)}")
+    return given
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    try:
+        given: object = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _invalid("Body should be valid JSON") from None
+    if not isinstance(given, dict):
+        raise _invalid("Body should be object")
+    return cast("dict[str, Any]", given)
+
+
+def _form(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, Any]:
+    """Read a form whose empty fields say nothing."""
+    given: dict[str, Any] = {}
+    for name, text in parse_qsl(request.body.decode(errors="replace")):
+        kind = kinds.get(name, str)
+        try:
+            given[name] = int(text) if kind is int else float(text) if kind == _NUMBER else text
+        except ValueError:
+            raise _invalid(f"Property .{name} cannot be {text}") from None
+    return given
+
+
+def _is_one(value: object, kind: _Kind) -> bool:
+    if isinstance(value, bool):
+        return kind in (bool, object)
+    if isinstance(value, str) and kind is str:
+        return value.isprintable()
+    if isinstance(value, dict) and kind is dict:
+        items = cast("dict[str, object]", value).items()
+        return all(_is_one(text, str) for item in items for text in item if text is not None)
+    return isinstance(value, kind)
+
+
+def _invalid(details: str) -> RefusedError:
+    return RefusedError(400, "invalid_payload", "Invalid payload", details)
+
+
+@contextmanager
+def _refusing() -> Generator[None]:
+    """Refuse what the sandbox itself refuses."""
+    try:
+        yield
+    except ValueError as error:
+        raise _invalid(str(error.args[0])) from None
+    except KeyError as error:
+        raise missing(str(error.args[0]), "export") from None

@@ -1,0 +1,73 @@
+"""What there is in a sandbox at a moment, as JSON can say it."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from attrs import fields
+
+from .._http.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .._emulator.api import Api
+    from .._emulator.exports import Export
+    from .._emulator.rate_limit import Quota
+    from .._http.requests import SandboxRequest
+
+_REQUESTS = 100
+
+
+def state(
+    now: float, api: Api, quota: Quota | None, faults: Iterable[Fault], requests: Sequence[SandboxRequest]
+) -> dict[str, object]:
+    """Return the exports and the latest requests, newest first, the quota, and the faults to come."""
+    return {
+        "now": now,
+        "app_id": api.app_id,
+        "app_token": api.app_token,
+        "exports": [_export(export, now) for export in reversed(list(api.exports))],
+        "faults": [_fault(fault) for fault in faults],
+        "quota": quota and {"limit": quota.limit, "left": quota.left(now), "ends_at": quota.ends_at(now)},
+        "requests_total": len(requests),
+        "requests": [_request(request) for request in reversed(requests[-_REQUESTS:])],
+    }
+
+
+def _export(export: Export, now: float) -> dict[str, object]:
+    status = export.status(now)
+    return {
+        "id": export.id,
+        "exported_object": export.exported_object,
+        "status": status,
+        "rows": export.rows,
+        "created_at": export.created_at,
+        "changes_at": {"SCHEDULED": export.starts_at, "IN_PROGRESS": export.ends_at}.get(status),
+    }
+
+
+def _fault(fault: Fault) -> dict[str, object]:
+    """Return the options that have been given; what JSON cannot say is told as Python does."""
+    told: dict[str, object] = {"times": fault.times}
+    for option in fields(Fault):
+        value: object = getattr(fault, option.name)
+        if option.name != "times" and value != option.default:
+            told[option.name] = value if _is_plain(value) else repr(value)
+    return told
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | dict | list) or (isinstance(value, float) and isfinite(value))
+
+
+def _request(request: SandboxRequest) -> dict[str, object]:
+    return {
+        "at": request.at,
+        "method": request.method,
+        "path": request.path,
+        "is_download": request.is_download,
+        "status": request.status,
+        "quota_left": request.quota_left,
+    }

@@ -1,0 +1,1 @@
+"""The project whose data is exported."""

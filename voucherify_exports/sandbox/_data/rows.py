@@ -1,0 +1,67 @@
+"""Rows: what stands in a cell, and which rows come first when they are ordered by a column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from .cells import Drawn, Referred, Same, draw_of_ident
+from .columns import cell
+from .world import referred, referring, slot_bits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .world import World
+
+
+@frozen
+class Row:
+    """One row of an object, by its number."""
+
+    world: World
+    kind: str
+    number: int
+
+    def __getitem__(self, column: str) -> str:
+        found = cell(self.kind, column)
+        if isinstance(found, Drawn):
+            return found.text(self.draw(column))
+        if isinstance(found, Referred):
+            return self.referred(found.kind)[found.column]
+        if isinstance(found, Same):
+            return Row(self.world, found.kind, self.number)[found.column]
+        return found.text(self)
+
+    def referred(self, kind: str) -> Row:
+        """Return the row of another object that this one belongs to."""
+        return Row(self.world, kind, referred(self.number))
+
+    def draw(self, column: str) -> int:
+        """Return a number from 0 to 2³² that no other row has in this column."""
+        return self.world.spread(self.kind, column).place(self.number)
+
+
+def ordered(world: World, kind: str, column: str, slot: int, count: int) -> Iterator[int]:
+    """Yield those of the first rows that stand in a slot when they are ordered by a column.
+
+    There are `2 ** slot_bits(count)` slots; most have one row or none.
+    """
+    found = cell(kind, column)
+    if isinstance(found, Referred):
+        for number in ordered(world, found.kind, found.column, slot, count):
+            yield from referring(number, count)
+    else:
+        number = world.spread(kind, column).number(slot, slot_bits(count))
+        if number < count:
+            yield number
+
+
+def number_of(world: World, kind: str, column: str, prefix: str, text: str) -> int | None:
+    """Return the row that has this ident in a column, if there is one."""
+    draw = draw_of_ident(prefix, text)
+    if draw is None:
+        return None
+    number = world.spread(kind, column).number(draw, 32)
+    return number if Row(world, kind, number)[column] == text else None

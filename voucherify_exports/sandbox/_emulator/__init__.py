@@ -1,0 +1,1 @@
+"""The exports API itself: a request in, an answer out."""

@@ -1,0 +1,1 @@
+"""HTTP: listeners, requests, answers, files, and faults."""

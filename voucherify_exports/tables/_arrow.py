@@ -1,0 +1,249 @@
+"""Files as record batches of Arrow: the types of the columns, and what to do where a cell does not fit."""
+
+# pyarrow's stubs leave much of it unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import codecs
+import csv
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from io import BytesIO, RawIOBase, StringIO
+from itertools import islice
+from threading import Lock
+from typing import IO, Any, BinaryIO, TypeAlias, TypeVar, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from attrs import define, evolve, field
+
+from ..catalog import ColumnType
+from ..errors import TableError
+from ._columns import Column, Names, Origin, columns_of, warn
+from ._csv import pieces, records, shown
+
+_Result = TypeVar("_Result")
+Consume: TypeAlias = Callable[[pa.Schema, Iterator[pa.RecordBatch]], _Result]
+
+DECIMAL = pa.decimal128(38, 18)
+"""Exact, also with all the digits that a sum of doubles has."""
+
+_TYPES: Mapping[ColumnType, pa.DataType] = {
+    ColumnType.TEXT: pa.string(),
+    ColumnType.INTEGER: pa.int64(),
+    ColumnType.DECIMAL: DECIMAL,
+    ColumnType.BOOLEAN: pa.bool_(),
+    ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+    ColumnType.DATE: pa.date32(),
+    ColumnType.JSON: pa.string(),
+}
+_BLOCK = 1024 * 1024  # bytes
+_LARGEST_BLOCK = 512 * _BLOCK
+_ROWS_AT_ONCE = 10_000
+
+
+class _DoubtError(Exception):
+    """Something may be wrong with the file: look closer."""
+
+
+@define(eq=False)
+class Table:
+    """A file as a table. What turns out about it while it is read is known from then on."""
+
+    _open: Callable[[], AbstractContextManager[BinaryIO]]
+    columns: list[Column]
+    _strict: bool
+    _on_progress: Callable[[int], object]
+    _header_line: int | None
+    _is_well_formed: bool = field(init=False, default=False)
+    _block_size: int = field(init=False, default=_BLOCK)
+
+    @classmethod
+    def of(
+        cls,
+        open_file: Callable[[], AbstractContextManager[BinaryIO]],
+        origin: Origin,
+        *,
+        names: Names = "field",
+        strict: bool = False,
+        on_progress: Callable[[int], object] = lambda rows: None,
+    ) -> "Table":
+        """The table of a file, which each call of `open_file` gives from its start."""
+        with open_file() as file:
+            line, header = next(records(pieces(file)), (None, origin.header()))
+        return cls(open_file, columns_of(header, origin, names), strict, on_progress, line)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The names and types of the columns."""
+        return pa.schema([(column.name, _TYPES[column.type]) for column in self.columns])
+
+    def read(self, consume: Consume[_Result]) -> _Result:
+        """What `consume` makes of the batches; it begins anew when a column turns out to be text."""
+        while True:
+            try:
+                with closing(self._batches()) as batches:
+                    return consume(self.schema, batches)
+            except _DoubtError as doubt:
+                self._look_closer(str(doubt))
+
+    def _batches(self) -> Generator[pa.RecordBatch]:
+        if self._header_line is None:
+            return
+        with self._open() as file:
+            try:
+                with (
+                    _Checked(file, is_well_formed=self._is_well_formed) as checked,
+                    self._reader(checked) as batches,
+                ):
+                    rows = 0
+                    for batch in batches:
+                        rows += len(batch)
+                        self._on_progress(rows)
+                        yield batch
+            except pa.ArrowInvalid as error:
+                raise _DoubtError(str(error)) from None
+
+    def _reader(self, file: "_Checked") -> pyarrow.csv.CSVStreamingReader:
+        is_single = len(self.columns) == 1  # where a blank line is an empty cell
+        return pyarrow.csv.open_csv(
+            cast("IO[Any]", pa.PythonFile(file, "r")),  # which the stubs do not know that it takes
+            read_options=pyarrow.csv.ReadOptions(
+                block_size=self._block_size,
+                column_names=self.schema.names,
+                skip_rows_after_names=(self._header_line or 1) if is_single else 1,
+            ),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not is_single),
+            convert_options=_convert_options(self.schema),
+        )
+
+    def _look_closer(self, doubt: str) -> None:
+        """Find what is wrong, slowly, or that nothing is."""
+        was_well_formed, self._is_well_formed = self._is_well_formed, True
+        misfits = self._misfits()
+        for number in sorted(misfits, key=lambda number: misfits[number][0]):
+            self.give_up_type(number, *misfits[number])
+        if was_well_formed and not misfits:
+            if self._block_size >= _LARGEST_BLOCK:
+                raise TableError(f"The file cannot be read: {doubt}")
+            self._block_size *= 8  # of which a row may have been longer
+
+    def _misfits(self) -> dict[int, tuple[int, str]]:
+        """The columns with cells that do not fit, and the line and text of the first such cell."""
+        types = {number: kind for number, kind in enumerate(self.schema.types) if kind != pa.string()}
+        misfits: dict[int, tuple[int, str]] = {}
+        with self._open() as file:
+            rest = islice(records(pieces(file)), 1, None)
+            rows = 0
+            while block := list(islice(rest, _ROWS_AT_ONCE)):
+                rows += len(block)
+                self._on_progress(rows)
+                for number in types.keys() - misfits.keys():
+                    place = _misfit([cells[number] for _, cells in block], types[number])
+                    if place is not None:
+                        line, cells = block[place]
+                        misfits[number] = (line, cells[number])
+        return misfits
+
+    def line_of(self, row: int) -> int:
+        """The line on which a row begins, counted from 0."""
+        with self._open() as file:
+            return next(islice(records(pieces(file)), row + 1, None))[0]
+
+    def give_up_type(self, number: int, line: int, cell: str) -> None:
+        """Leave a column as text, because of this cell, or raise `TableError`."""
+        column = self.columns[number]
+        kind = "JSON like that before" if column.type is ColumnType.JSON else column.type
+        problem = f"Line {line} has {shown(cell)} in the column {column.title!r}, which is no {kind}"
+        if self._strict:
+            raise TableError(problem, line=line, column=column.title, value=cell)
+        warn(f"{problem}: the whole column stays text")
+        self.columns[number] = evolve(column, type=ColumnType.TEXT)
+
+
+def _convert_options(schema: pa.Schema) -> pyarrow.csv.ConvertOptions:
+    return pyarrow.csv.ConvertOptions(
+        column_types=schema,
+        null_values=[""],
+        strings_can_be_null=True,
+        true_values=["true"],
+        false_values=["false"],
+    )
+
+
+def _misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
+    """The place of the first cell that is not of a type."""
+    text = StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([cell] for cell in cells)
+    try:
+        pyarrow.csv.read_csv(
+            BytesIO(text.getvalue().encode()),
+            read_options=pyarrow.csv.ReadOptions(column_names=["cell"]),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=_convert_options(pa.schema([("cell", kind)])),
+        )
+    except pa.ArrowInvalid:
+        half = len(cells) // 2
+        if not half:
+            return 0
+        first = _misfit(cells[:half], kind)
+        return first if first is not None else half + (_misfit(cells[half:], kind) or 0)
+    return None
+
+
+_QUOTE = ord('"')
+_BESIDE_QUOTES = np.isin(np.arange(256), list(b',\r\n"'))
+
+
+class _Checked(RawIOBase):
+    """A file for pyarrow, which takes any quotes for right: a missing one would merge rows."""
+
+    def __init__(self, file: BinaryIO, *, is_well_formed: bool) -> None:
+        self._file = file
+        self._is_well_formed = is_well_formed
+        self._ahead: bytes | None = None
+        self._quotes = 0
+        self._before = b"\n"
+        self._lock = Lock()
+
+    def readable(self) -> bool:
+        """It can be read, which pyarrow asks for."""
+        return True
+
+    def close(self) -> None:
+        """Let go of the file, which threads of pyarrow may still be reading ahead from."""
+        with self._lock:
+            super().close()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next block; the last one ends with a line end, which pyarrow needs."""
+        with self._lock:
+            return b"" if self.closed else self._next(size)
+
+    def _next(self, size: int) -> bytes:
+        if self._ahead is None:
+            self._ahead = self._fill(size - 1)
+        block, self._ahead = self._ahead, self._fill(size - 1)
+        if not self._ahead and block and not block.endswith((b"\n", b"\r")):
+            block += b"\n"
+        if not self._is_well_formed and not self._are_quotes_right(block, is_end=not self._ahead):
+            raise pa.ArrowInvalid("a quote is missing, or one too many")
+        return block
+
+    def _fill(self, size: int) -> bytes:
+        """A block that is full, also of a file that gives less at a time."""
+        block = self._file.read(size)
+        while 0 < len(block) < size and (more := self._file.read(size - len(block))):
+            block += more
+        return block
+
+    def _are_quotes_right(self, block: bytes, *, is_end: bool) -> bool:
+        """Whether each quote opens or closes a cell, or is doubled; the last byte waits for the next."""
+        text = np.frombuffer(self._before + block.removeprefix(codecs.BOM_UTF8), np.uint8)
+        quotes = np.flatnonzero(text[1:-1] == _QUOTE) + 1
+        opening, closing = quotes[self._quotes % 2 :: 2], quotes[1 - self._quotes % 2 :: 2]
+        self._quotes += len(quotes)
+        self._before = text[-2:].tobytes()
+        if is_end and self._quotes % 2:
+            return False
+        return bool(_BESIDE_QUOTES[text[opening - 1]].all() and _BESIDE_QUOTES[text[closing + 1]].all())
