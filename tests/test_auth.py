@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from voucherify_exports import AppKeys, BearerToken, ConfigurationError, OAuth
+from voucherify_exports._ground.redact import Redactor
 
 APP_ID, APP_TOKEN = "c70a6f00-cf91-4756-9df5-47628850002b", "3266b9f8-e246-4f79-bdf0-833929b1380c"
 
@@ -17,7 +18,14 @@ class TestAppKeys:
         keys = AppKeys(APP_ID, APP_TOKEN)
 
         assert repr(keys) == "AppKeys(app_id=c70a6f…)"
-        assert keys.redactor()(f"{APP_ID} {APP_TOKEN}") == "c70a6f… …"
+        assert Redactor(keys.secrets())(f"{APP_ID} {APP_TOKEN}") == "c70a6f… …"
+
+    @pytest.mark.parametrize(
+        ("app_id", "shown"), [("app", "app"), ("my-app-1", "…"), ("my-app-12345", "my-app…")]
+    )
+    def test_short_ids(self, app_id: str, shown: str) -> None:
+        """A rest of few characters is not looked for: it would be found in any text."""
+        assert Redactor(AppKeys(app_id, APP_TOKEN).secrets())(app_id) == shown
 
     @pytest.mark.parametrize("wrong", ["", "two words", "line\n", "\r\nX-Evil: 1", "tab\t", "żółw", "\x00"])
     @pytest.mark.parametrize("name", ["app_id", "app_token"])
@@ -45,7 +53,7 @@ class TestBearerToken:
         token = BearerToken("abc")
 
         assert repr(token) == "BearerToken()"
-        assert token.redactor()("got abc") == "got …"
+        assert Redactor(token.secrets())("got abc") == "got …"
 
     def test_refuses_an_empty_one(self) -> None:
         """Nothing is no credential."""
@@ -66,7 +74,7 @@ class TestOAuth:
         auth = OAuth(APP_ID, APP_TOKEN, "api")
 
         assert repr(auth) == "OAuth(app_id=c70a6f…, scope='api', revoke_on_close=False)"
-        assert auth.redactor()(f"{APP_ID} {APP_TOKEN}") == "c70a6f… …"
+        assert Redactor(auth.secrets())(f"{APP_ID} {APP_TOKEN}") == "c70a6f… …"
 
     @pytest.mark.parametrize("name", ["app_id", "app_token"])
     def test_refuses_what_no_header_can_hold(self, name: str) -> None:

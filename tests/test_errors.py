@@ -131,7 +131,7 @@ class TestMessages:
         error = ExportFailedError(Export.from_dict(running("ERROR")))
 
         assert str(error) == (
-            f"Export {ID} (customer) ended in ERROR at Voucherify, which says no more:"
+            f"Export {ID} (customer) ended in ERROR. Voucherify gives no reason:"
             " check its fields and filters, and create it again"
         )
         assert error.export.is_failed
@@ -148,14 +148,14 @@ class TestMessages:
 
         assert str(error) == (
             f"Export {ID} was still IN_PROGRESS after 2.0 s and 3 polls."
-            " It goes on at Voucherify: wait for it again, or longer. The last fault on the way: no route"
+            " It continues at Voucherify: wait for it again, or longer. The last error was: no route"
         )
 
     def test_an_export_that_was_never_seen(self) -> None:
         """Without any news the message does not claim a status."""
         error = WaitTimeoutError(ID, elapsed=1, polls=0)
 
-        assert "could not be looked at after 1.0 s and 0 polls" in str(error)
+        assert "could not be polled after 1.0 s and 0 polls" in str(error)
 
     def test_no_message_holds_the_download_token(self) -> None:
         """Neither the text nor the repr of an error shows the query of a result URL."""

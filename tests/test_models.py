@@ -223,7 +223,7 @@ class TestOpenEnums:
             ExportedObject("gift_basket")
 
         assert [record.getMessage() for record in caplog.records] == [
-            "Voucherify sent ExportedObject 'gift_basket', which this version does not know"
+            "Voucherify sent an unknown ExportedObject: 'gift_basket'"
         ]
 
     def test_what_is_no_string_is_no_value(self) -> None:

@@ -6,9 +6,10 @@
 
 from typing import TYPE_CHECKING
 
+from ._api.settings import ClientOptions
 from ._ground.clock import Clock, SystemClock
 from ._version import __version__
-from .auth import AppKeys, Auth, BearerToken, OAuth
+from .auth import AppKeys, Auth, BearerToken, OAuth, RenewableAuth
 from .catalog import ColumnType
 from .client import ExportsClient, WaitOutcome
 from .errors import (
@@ -103,6 +104,7 @@ __all__ = [
     "BadRequestError",
     "BearerToken",
     "ClientClosedError",
+    "ClientOptions",
     "Clock",
     "ColumnType",
     "ColumnWarning",
@@ -135,6 +137,7 @@ __all__ = [
     "QuotaExhausted",
     "RateLimit",
     "RateLimitedError",
+    "RenewableAuth",
     "RequestCompleted",
     "RequestFailed",
     "RetryPolicy",
@@ -183,7 +186,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the sandbox when somebody asks for it: a service in production never does."""
+    """Import the sandbox on first use only: a service in production never uses it."""
     if name == "Sandbox":
         from .sandbox import Sandbox
 
@@ -192,14 +195,14 @@ def __getattr__(name: str) -> object:
 
 
 def load_ipython_extension(ipython: "Shell") -> None:
-    """Show what a gather gives as one table: `%load_ext voucherify_exports` calls this."""
+    """Show the results of a gather as one table; called by `%load_ext voucherify_exports`."""
     from .notebook import register
 
     register(ipython)
 
 
 def unload_ipython_extension(ipython: "Shell") -> None:
-    """Undo that: `%unload_ext voucherify_exports` calls this."""
+    """Undo that; called by `%unload_ext voucherify_exports`."""
     from .notebook import unregister
 
     unregister(ipython)

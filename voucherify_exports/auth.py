@@ -1,23 +1,45 @@
-"""Who asks: the credentials of a project, as headers, and what hides them."""
+"""Credentials: the headers that authenticate a request, and the secrets in them."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Protocol, runtime_checkable
 
 from attrs import Attribute, field, frozen
 
-from ._ground.redact import Redactor, shorten
+from ._ground.redact import SHOWN_OF_APP_ID as _SHOWN
+from ._ground.redact import shorten
 from .errors import ConfigurationError
 
 
 class Auth(Protocol):
-    """What a client needs of credentials."""
+    """What a client needs of credentials; any class with these methods can be given as `auth`.
+
+    >>> class SignedRequests:
+    ...     def headers(self):
+    ...         return {"X-App-Id": "c70a6f00", "X-App-Token": "from-a-vault"}
+    ...
+    ...     def secrets(self):
+    ...         return ["from-a-vault"]
+    """
 
     def headers(self) -> Mapping[str, str]:
-        """The headers that authenticate a request."""
+        """The headers that authenticate a request; called for each request."""
         ...
 
-    def redactor(self) -> Redactor:
-        """What hides these credentials in text that came from elsewhere."""
+    def secrets(self) -> Iterable[str]:
+        """The strings that no message, log line or event may show."""
+        ...
+
+
+@runtime_checkable
+class RenewableAuth(Auth, Protocol):
+    """Credentials that can renew themselves: `renew` is called once after a 401, and the request sent again.
+
+    Requests that are refused at the same time share one renewal. What `renew` raises is raised by the
+    calls that needed it.
+    """
+
+    async def renew(self) -> None:
+        """Replace the credentials: from then on, `headers` and `secrets` return the new ones."""
         ...
 
 
@@ -29,8 +51,15 @@ def _check_credential(_instance: object, attribute: "Attribute[str]", value: obj
         raise ConfigurationError(f"{name} is empty: Voucherify shows it under Project Settings")
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise ConfigurationError(
-            f"{name} holds a space, a line break or another character that no header can"
+            f"{name} contains a space, a line break or another character that a header cannot contain"
         )
+
+
+def _secrets_of(app_id: str, app_token: str) -> tuple[str, ...]:
+    if len(app_id) <= _SHOWN:
+        return (app_token,)
+    # A rest of few characters would be found in any text.
+    return app_token, app_id[_SHOWN:] if len(app_id) >= 2 * _SHOWN else app_id
 
 
 @frozen
@@ -41,17 +70,17 @@ class AppKeys:
     app_token: str = field(validator=_check_credential, repr=False)
 
     def headers(self) -> Mapping[str, str]:
-        """The two headers of the keys."""
+        """`X-App-Id` and `X-App-Token`."""
         return {"X-App-Id": self.app_id, "X-App-Token": self.app_token}
 
-    def redactor(self) -> Redactor:
-        """Hides the token, and the id but for its first 6 characters."""
-        return Redactor.of([self.app_token], self.app_id)
+    def secrets(self) -> Iterable[str]:
+        """The token, and what follows the first 6 characters of the id."""
+        return _secrets_of(self.app_id, self.app_token)
 
 
 @frozen
 class BearerToken:
-    """An OAuth access token that somebody else takes care of."""
+    """An OAuth access token that the caller obtains and renews."""
 
     token: str = field(validator=_check_credential, repr=False)
 
@@ -59,18 +88,18 @@ class BearerToken:
         """The `Authorization` header."""
         return {"Authorization": f"Bearer {self.token}"}
 
-    def redactor(self) -> Redactor:
-        """Hides the token."""
-        return Redactor.of([self.token])
+    def secrets(self) -> Iterable[str]:
+        """The token."""
+        return (self.token,)
 
 
 @frozen
 class OAuth:
-    """Bearer tokens that the client fetches with the project's keys, keeps, and renews in time.
+    """OAuth access tokens, which the client fetches with the project's keys and renews before they expire.
 
-    The scope `exports` covers `/v1/exports*`; the specialised creates, under other paths, need a
-    wider one. With `revoke_on_close` the token in use is revoked when the client is closed, so that
-    it does not count towards the 1,000 that a project may have until it expires.
+    The scope `exports` covers `/v1/exports*`. The specialised creates have other paths and need a wider
+    scope. With `revoke_on_close`, closing the client revokes its token, which otherwise counts towards the
+    1,000 tokens of a project until it expires.
     Source: Voucherify API reference, "OAuth 2.0".
     """
 
@@ -80,9 +109,9 @@ class OAuth:
     revoke_on_close: bool = field(default=False, kw_only=True)
 
     def headers(self) -> Mapping[str, str]:
-        """The two headers of the keys, which ask for a token."""
-        return AppKeys(self.app_id, self.app_token).headers()
+        """`X-App-Id` and `X-App-Token`, which authenticate the request for a token."""
+        return {"X-App-Id": self.app_id, "X-App-Token": self.app_token}
 
-    def redactor(self) -> Redactor:
-        """Hides the app token, and the id but for its first 6 characters."""
-        return AppKeys(self.app_id, self.app_token).redactor()
+    def secrets(self) -> Iterable[str]:
+        """The app token, and what follows the first 6 characters of the id."""
+        return _secrets_of(self.app_id, self.app_token)

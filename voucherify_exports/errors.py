@@ -1,9 +1,9 @@
-"""Everything that can go wrong, as one tree.
+"""Every error that a public call raises, as one tree.
 
     VoucherifyExportsError
-    ├── ConfigurationError (ValueError)      credentials, base_url, ids: before anything is sent
-    │   └── MissingExtraError (ImportError)  a package that an extra installs is not there
-    ├── ApiError                             Voucherify answered with an error
+    ├── ConfigurationError (ValueError)      an invalid option, URL or id; nothing was sent
+    │   └── MissingExtraError (ImportError)  the package of an extra is not installed
+    ├── ApiError                             Voucherify returned an error
     │   ├── BadRequestError                  400
     │   ├── AuthenticationError              401
     │   ├── PlanLimitError                   402
@@ -12,16 +12,16 @@
     │   ├── ConflictError                    409, 423
     │   ├── RateLimitedError                 429
     │   └── ServerError                      5xx
-    ├── TransportError                       no usable answer: DNS, refused, reset, TLS, timeout
-    │   └── CreateUncertainError             a POST was sent and its answer lost
-    ├── InvalidResponseError                 an answer that is not what was asked for
+    ├── TransportError                       no usable response: DNS, refused, reset, TLS, timeout
+    │   └── CreateUncertainError             a POST was sent and its response lost
+    ├── InvalidResponseError                 a response that is not what was requested
     ├── ExportFailedError                    the export ended in ERROR
-    ├── WaitTimeoutError (TimeoutError)      the export was not finished in time
-    ├── DownloadError                        the file did not arrive whole
-    ├── TableError (ValueError)              a file that is no table, or cells of another type
+    ├── WaitTimeoutError (TimeoutError)      the export did not finish in time
+    ├── DownloadError                        the file did not arrive, or cannot be written
+    ├── TableError (ValueError)              a file that is not a table, or a cell of another type
     └── ClientClosedError                    the client was closed
 
-Each survives `pickle` and `copy`, and none holds a token, a whole app id, or the query of a result URL.
+Every error survives `pickle` and `copy`. None contains a token, a whole app id, or the query of a result URL.
 """
 
 from datetime import datetime
@@ -32,7 +32,7 @@ from .models import Export
 
 
 class VoucherifyExportsError(Exception):
-    """The base of every error of this package."""
+    """The base class of all errors of this package."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self.args, self.__dict__.copy())
@@ -41,26 +41,26 @@ class VoucherifyExportsError(Exception):
 def _revive(
     kind: type[VoucherifyExportsError], args: tuple[object, ...], state: dict[str, object]
 ) -> VoucherifyExportsError:
-    """Make an error again without calling its `__init__`, whose keywords pickle does not know."""
+    """Recreate an error without calling its `__init__`, whose keywords pickle does not know."""
     error = kind.__new__(kind, *args)
-    error.args = args  # which OSError, a base of TimeoutError, leaves to its __init__
+    error.args = args  # OSError, a base of TimeoutError, sets them only in __init__
     error.__dict__.update(state)
     return error
 
 
 class ConfigurationError(VoucherifyExportsError, ValueError):
-    """Credentials, a URL or an id that cannot be right; nothing was sent."""
+    """An invalid option, URL or id; nothing was sent."""
 
 
 class MissingExtraError(ConfigurationError, ImportError):
-    """A package is not installed, without which this cannot be done; the message names the extra."""
+    """A required package is not installed; the message names the extra that installs it."""
 
 
 class ApiError(VoucherifyExportsError):
-    """Voucherify answered with an error.
+    """Voucherify returned an error.
 
-    `status` is the HTTP status. The rest is what the body said, where it did: `key` (such as
-    `not_found`), `message`, `details`, `request_id` (quote it to Voucherify's support),
+    `status` is the HTTP status. The other attributes come from the body, `None` where it has none: `key`
+    (such as `not_found`), `message`, `details`, `request_id` (quote it to Voucherify's support),
     `resource_id` and `resource_type`.
     """
 
@@ -87,16 +87,16 @@ class ApiError(VoucherifyExportsError):
 
     @classmethod
     def for_status(cls, status: int) -> type["ApiError"]:
-        """The class of error that an HTTP status is raised as."""
+        """The class of the error for an HTTP status."""
         return _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
 
 
 class BadRequestError(ApiError):
-    """400: Voucherify did not accept the request as it was written."""
+    """400: Voucherify rejected the content of the request."""
 
 
 class AuthenticationError(ApiError):
-    """401: Voucherify does not know these credentials."""
+    """401: Voucherify does not accept these credentials."""
 
 
 class PlanLimitError(ApiError):
@@ -104,29 +104,34 @@ class PlanLimitError(ApiError):
 
 
 class PermissionDeniedError(ApiError):
-    """403: these credentials may not do this."""
+    """403: these credentials do not permit this."""
 
 
 class ExportNotFoundError(ApiError, LookupError):
-    """404: there is no such export in this project."""
+    """404: the export does not exist in this project."""
 
 
 class ConflictError(ApiError):
-    """409 or 423: something else is being done with this resource."""
+    """409 or 423: the resource is busy with another operation."""
 
 
 class RateLimitedError(ApiError):
-    """429: too many requests; `retry_at` is when one is allowed again, `None` if nothing said so.
+    """429: too many requests.
 
-    It is also raised without a request when it is known that one would be refused for longer than
-    the caller can wait. `retry_at` is aware, in UTC, by this machine's clock.
+    `retry_at` is when a request is allowed again: aware, in UTC, by this machine's clock; `None` if the
+    response named no time. The error is also raised without a request, when a request would be refused
+    for longer than the caller can wait.
     """
 
-    retry_at: datetime | None = None
+    def __init__(
+        self, text: str, *, status: int = 429, retry_at: datetime | None = None, **fields: str | None
+    ) -> None:
+        super().__init__(text, status=status, **fields)
+        self.retry_at = retry_at
 
 
 class ServerError(ApiError):
-    """5xx: Voucherify, or a gateway before it, had a fault."""
+    """5xx: Voucherify, or a gateway in front of it, failed."""
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {
@@ -142,7 +147,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 class TransportError(VoucherifyExportsError):
-    """No usable answer came: DNS, connection, TLS, timeout; `attempts` is how often it was tried."""
+    """No usable response: DNS, connection, TLS or timeout; `attempts` is the number of attempts."""
 
     def __init__(self, text: str, *, attempts: int = 1) -> None:
         super().__init__(text)
@@ -150,17 +155,17 @@ class TransportError(VoucherifyExportsError):
 
 
 class CreateUncertainError(TransportError):
-    """A request that creates an export was sent and its answer lost, or not readable: the export may exist.
+    """A create was sent and its response was lost or not readable: the export may exist.
 
-    It is not sent again, since a second export might be created. Look for the first one among those
-    that `list_exports` shows, by what was asked for and the time.
+    The create is not retried, since that could create a second export. Look for the export among those of
+    `list_exports`, by its parameters and its time.
     """
 
 
 class InvalidResponseError(VoucherifyExportsError):
-    """An answer that is not what was asked for.
+    """A response that is not what was requested.
 
-    `problem` says what is wrong and where, `excerpt` is the first 200 characters of the body.
+    `problem` says what is wrong and where; `excerpt` is the first 200 characters of the body.
     """
 
     def __init__(self, text: str, *, problem: str, excerpt: str = "") -> None:
@@ -170,21 +175,21 @@ class InvalidResponseError(VoucherifyExportsError):
 
 
 class ExportFailedError(VoucherifyExportsError):
-    """The export ended in ERROR; `export` is its last state. Voucherify gives no reason for it."""
+    """The export ended in ERROR; `export` is its last state. Voucherify gives no reason."""
 
     def __init__(self, export: Export) -> None:
         super().__init__(
-            f"Export {export.id} ({export.exported_object}) ended in ERROR at Voucherify, which says no more:"
+            f"Export {export.id} ({export.exported_object}) ended in ERROR. Voucherify gives no reason:"
             " check its fields and filters, and create it again"
         )
         self.export = export
 
 
 class WaitTimeoutError(VoucherifyExportsError, TimeoutError):
-    """The export was not finished in time; it goes on at Voucherify, and can be awaited again.
+    """The export did not finish in time. It continues at Voucherify, and you can wait for it again.
 
-    `elapsed` is in seconds, `polls` how often it was looked at, `last_export` what was seen last
-    and `last_error` the last fault on the way, each `None` if there was none.
+    `elapsed` is in seconds, `polls` is the number of polls, `last_export` is what the last successful poll
+    returned and `last_error` the error of the last failed one, each `None` if there was none.
     """
 
     def __init__(
@@ -196,11 +201,11 @@ class WaitTimeoutError(VoucherifyExportsError, TimeoutError):
         last_export: Export | None = None,
         last_error: VoucherifyExportsError | None = None,
     ) -> None:
-        seen = f"was still {last_export.status}" if last_export else "could not be looked at"
-        fault = f" The last fault on the way: {last_error}" if last_error else ""
+        state = f"was still {last_export.status}" if last_export else "could not be polled"
+        failure = f" The last error was: {last_error}" if last_error else ""
         super().__init__(
-            f"Export {export_id} {seen} after {elapsed:.1f} s and {polls} polls."
-            f" It goes on at Voucherify: wait for it again, or longer.{fault}"
+            f"Export {export_id} {state} after {elapsed:.1f} s and {polls} polls."
+            f" It continues at Voucherify: wait for it again, or longer.{failure}"
         )
         self.export_id = export_id
         self.elapsed = elapsed
@@ -210,7 +215,7 @@ class WaitTimeoutError(VoucherifyExportsError, TimeoutError):
 
 
 class DownloadError(VoucherifyExportsError):
-    """The file of an export did not arrive whole; `path` is where it was to be."""
+    """The file of an export did not arrive completely, or cannot be written; `path` is its target."""
 
     def __init__(self, text: str, *, bytes_received: int = 0, path: Path | None = None) -> None:
         super().__init__(text)
@@ -219,10 +224,10 @@ class DownloadError(VoucherifyExportsError):
 
 
 class TableError(VoucherifyExportsError, ValueError):
-    """A file that cannot be read as a table, or a cell that does not fit its column's type.
+    """A file that cannot be read as a table, or a cell that does not fit the type of its column.
 
-    `line` is counted from 1, the header's; `column` is the title in the file and `value` the cell; each
-    is `None` where it is not the matter.
+    `line` counts from 1, the header; `column` is the title in the file, and `value` the cell. Each is `None`
+    where it does not apply.
     """
 
     def __init__(
@@ -235,7 +240,7 @@ class TableError(VoucherifyExportsError, ValueError):
 
 
 class ClientClosedError(VoucherifyExportsError):
-    """The client was closed before, or while, this was asked of it."""
+    """The client was closed before the call, or during it."""
 
     def __init__(self, text: str = "The client is closed: make a new ExportsClient") -> None:
         super().__init__(text)

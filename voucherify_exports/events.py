@@ -1,7 +1,7 @@
-"""What a client tells of its work: one frozen class per fact, and the hook that logs them.
+"""The events of a client: one frozen class per fact, and the hook that logs them.
 
-A hook is called in the event loop, in the order of the facts: it must be quick, and must not raise,
-since its exception would end the call or the waits that it happened in. No event holds a secret.
+A hook is called in the event loop, in the order in which things happen. It must be quick, and it must not
+raise: its exception would end the call, or the waits, during which it was called. No event contains a secret.
 """
 
 import logging
@@ -18,7 +18,7 @@ _logger = logging.getLogger("voucherify_exports")
 
 @frozen(kw_only=True)
 class RequestCompleted:
-    """An answer came, whatever its status; `elapsed` in seconds, `path` without a query."""
+    """A response came, with any status; `elapsed` is in seconds, `path` is without the query."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class RequestCompleted:
 
 @frozen(kw_only=True)
 class RequestFailed:
-    """No usable answer came; `elapsed` in seconds."""
+    """A request failed without a usable response; `elapsed` is in seconds."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class RequestFailed:
 
 @frozen(kw_only=True)
 class RetryScheduled:
-    """A request will be sent again after `delay` seconds, because of `error`."""
+    """A request will be sent again in `delay` seconds, after `error`."""
 
     method: str
     path: str
@@ -52,7 +52,7 @@ class RetryScheduled:
 
 @frozen(kw_only=True)
 class QuotaExhausted:
-    """Nothing may be sent for `delay` seconds, until `retry_at` (`None` beyond the year 9999)."""
+    """No request is allowed for `delay` seconds, until `retry_at` (`None` beyond the year 9999)."""
 
     delay: float
     retry_at: datetime | None
@@ -60,7 +60,7 @@ class QuotaExhausted:
 
 @frozen(kw_only=True)
 class StatusChanged:
-    """An export that is awaited was seen in a new status; `previous` is `None` at first sight."""
+    """An awaited export has a new status; `previous` is `None` for the first status that a poll returned."""
 
     export_id: str
     previous: ExportStatus | None
@@ -69,10 +69,10 @@ class StatusChanged:
 
 @frozen(kw_only=True)
 class RoundCompleted:
-    """The watcher looked: `requests` were sent, `seen` exports shown, `pending` exports are still awaited.
+    """The watcher polled: it sent `requests` requests, which returned `seen` awaited exports.
 
-    `remaining` is what the project's quota has left, `None` if nothing said so; `next_due` is in how
-    many seconds the next request is planned, `None` if nothing is left to wait for.
+    `pending` exports are still awaited. `remaining` is what the project's quota has left, `None` if unknown.
+    The next poll is due in `next_due` seconds, `None` if no export is awaited any more.
     """
 
     requests: int
@@ -84,7 +84,7 @@ class RoundCompleted:
 
 @frozen(kw_only=True)
 class WaitEnded:
-    """One wait ended: `outcome` is the export's last status, or the name of the error."""
+    """A wait ended; `outcome` is the last status of the export, or the class name of the error."""
 
     export_id: str
     outcome: str
@@ -94,7 +94,7 @@ class WaitEnded:
 
 @frozen(kw_only=True)
 class DownloadStarted:
-    """A file begins to arrive, or goes on, `received` bytes of `size` being here; `None` if not known."""
+    """A download starts, or resumes after `received` bytes; `size` is `None` if unknown."""
 
     export_id: str
     received: int
@@ -103,7 +103,7 @@ class DownloadStarted:
 
 @frozen(kw_only=True)
 class DownloadInterrupted:
-    """A file stopped arriving after `received` bytes; it is asked for again after `delay` seconds."""
+    """A download broke off after `received` bytes; it is requested again in `delay` seconds."""
 
     export_id: str
     received: int
@@ -113,7 +113,7 @@ class DownloadInterrupted:
 
 @frozen(kw_only=True)
 class DownloadCompleted:
-    """A file arrived whole: `received` bytes, those of an earlier download included, in `elapsed` seconds."""
+    """A download is complete: `received` bytes, those of earlier attempts included, in `elapsed` seconds."""
 
     export_id: str
     received: int
@@ -149,10 +149,10 @@ _LEVELS: dict[type, int] = {
 
 
 def is_wanted(kind: type[Event], hook: EventHook) -> bool:
-    """Whether a hook does anything with such an event: the one that logs mostly does not."""
+    """Whether a hook uses such an event: the default hook ignores what is not logged."""
     return hook is not log_event or _logger.isEnabledFor(_LEVELS[kind])
 
 
 def log_event(event: Event) -> None:
-    """Log an event to the logger `voucherify_exports`; the hook of a client that is given none."""
+    """Log an event to the logger `voucherify_exports`; the default hook."""
     _logger.log(_LEVELS[type(event)], "%s", event)

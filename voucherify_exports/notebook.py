@@ -1,4 +1,4 @@
-"""What a gather gives, as one table in Jupyter: `%load_ext voucherify_exports`."""
+"""The results of a gather as one table in Jupyter: `%load_ext voucherify_exports`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _Item: TypeAlias = "Export | WaitOutcome | BaseException"
 
 
 class Shell(Protocol):
-    """What is needed of IPython's shell."""
+    """The part of IPython's shell that is used."""
 
     display_formatter: Any
 
 
 def register(shell: Shell) -> None:
-    """Have lists shown by this module, which leaves those of anything else alone."""
+    """Show lists of exports, outcomes and errors as tables; other lists stay as they are."""
     shell.display_formatter.formatters["text/html"].for_type(list, html_of)
 
 
@@ -30,7 +30,7 @@ def unregister(shell: Shell) -> None:
 
 
 def html_of(items: Sequence[object]) -> str | None:
-    """A table of what was awaited, or `None` where a list is of something else."""
+    """A table of exports, outcomes and errors, or `None` for a list of anything else."""
     shown = [item for item in items if isinstance(item, Export | WaitOutcome | BaseException)]
     is_ours = any(isinstance(item, Export | WaitOutcome | VoucherifyExportsError) for item in shown)
     if not is_ours or len(shown) < len(items):
@@ -50,7 +50,7 @@ def _cells(item: _Item) -> tuple[str, ...]:
         return cells_of(item.export)
     if isinstance(item, Export):
         return cells_of(item)
-    # Of somebody else's error nobody knows what its message holds.
+    # The message of an error from elsewhere may contain anything.
     told = str(item) if isinstance(item, VoucherifyExportsError) else ""
     export_id = getattr(item, "export_id", None) or getattr(item, "resource_id", None)
     return (export_id or "", "", type(item).__name__, "", told)

@@ -1,31 +1,29 @@
-"""How often to ask again: two policies, each a value around tenacity's strategies."""
+"""How often a client polls and retries: two policies, each a value around tenacity's wait strategies."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeAlias
 
 from attrs import field, frozen, validators
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
+from tenacity import AsyncRetrying, RetryCallState, wait_exponential, wait_random
 
 from .models import Export
 
 WaitStrategy: TypeAlias = Callable[[RetryCallState], float]
+"""A wait strategy of tenacity, or any function of its `RetryCallState` that returns seconds."""
+
+
+def _name_of(strategy: object) -> str:
+    return getattr(strategy, "__name__", type(strategy).__name__)
 
 
 @frozen(kw_only=True)
 class PollPolicy:
-    """How long one waiter waits between two looks at its export.
+    """How long one waiter waits between two polls of its export.
 
-    `initial` seconds at first, `factor` times as long each time, at most `max` seconds, each wait
-    longer or shorter by up to the share `jitter`, but never outside `initial` to `max`.
-    `wait` takes any tenacity wait strategy instead of all these.
+    The first wait takes `initial` seconds, each further one `factor` times as long, up to `max` seconds.
+    Each is longer or shorter by up to the share `jitter`, but never outside `initial` to `max`.
+    `wait` replaces all of these by a wait strategy of tenacity.
 
     >>> [PollPolicy(jitter=0).delay(polls) for polls in (1, 2, 3, 10)]
     [2.0, 4.0, 8.0, 60.0]
@@ -42,9 +40,8 @@ class PollPolicy:
             raise ValueError(f"max must be at least initial, not {self.max!r}")
 
     def delay(self, polls: int, latest: Export | None = None) -> float:
-        """Seconds to wait after so many polls (1 or more), the last of which brought `latest`."""
-        state = RetryCallState(AsyncRetrying(), None, (), {})
-        state.attempt_number = polls
+        """Seconds to wait after `polls` polls (1 or more), the last of which returned `latest`."""
+        state = _call_state(polls)
         state.set_result(latest)
         if self.wait is not None:
             return max(0.0, float(self.wait(state)))
@@ -55,34 +52,32 @@ class PollPolicy:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often a request that met a fault is sent in all, and the tenacity strategy for the waits.
+    """How often a failed request is sent in all, and the wait strategy of tenacity between the attempts.
 
-    It is for direct calls; a fault during a poll needs no retry, since the next poll is one.
+    It applies to direct calls. A failed poll is not retried, since the next poll comes anyway.
+
+    >>> RetryPolicy(attempts=3, wait=lambda state: 5.0).delay(1, TimeoutError())
+    5.0
     """
 
     attempts: int = field(default=5, validator=validators.ge(1))
-    wait: WaitStrategy = field(factory=lambda: wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5))
+    wait: WaitStrategy = field(
+        factory=lambda: wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5), repr=_name_of
+    )
 
-    def delay(self, attempt: int, error: BaseException) -> float:
-        """Seconds to wait after so many attempts (1 or more), the last of which ended in `error`."""
-        state = RetryCallState(AsyncRetrying(), None, (), {})
-        state.attempt_number = attempt
+    def delay(self, attempts: int, error: BaseException, elapsed: float = 0.0) -> float:
+        """Seconds to wait after `attempts` attempts (1 or more), the last of which raised `error`.
+
+        `elapsed` are the seconds since the first attempt started, tenacity's `seconds_since_start`.
+        """
+        state = _call_state(attempts)
         state.set_exception((type(error), error, error.__traceback__))
+        state.start_time = (state.outcome_timestamp or 0.0) - elapsed
         return max(0.0, float(self.wait(state)))
 
-    def retrying(
-        self,
-        *,
-        when: Callable[[BaseException], bool],
-        sleep: Callable[[float], Awaitable[None]],
-        before_sleep: Callable[[RetryCallState], None],
-    ) -> AsyncRetrying:
-        """The tenacity object that carries this policy out; the last error is raised as it is."""
-        return AsyncRetrying(
-            stop=stop_after_attempt(self.attempts),
-            wait=self.wait,
-            retry=retry_if_exception(when),
-            sleep=sleep,
-            before_sleep=before_sleep,
-            reraise=True,
-        )
+
+def _call_state(attempts: int) -> RetryCallState:
+    """What tenacity's strategies read. Its own loop is not used: the client's clock measures the time."""
+    state = RetryCallState(AsyncRetrying(), None, (), {})
+    state.attempt_number = attempts
+    return state

@@ -142,7 +142,7 @@ class TestEachExport:
         project = Project(205, 2)
 
         assert len(await project.shown()) == 200
-        assert caplog.messages == ["The list shows 200 of 205 exports"]
+        assert caplog.messages == ["The list contains only 200 of 205 exports"]
 
     async def test_exactly_100_pages(self, caplog: pytest.LogCaptureFixture) -> None:
         """Nothing is missing, and so nothing is told."""
@@ -326,7 +326,7 @@ class TestDelete:
 
 
 WANTED = {"exported_object": "order", "parameters": {"fields": ["id"]}}
-ADVICE = r"the export may exist nevertheless: look for it in list_exports\(\) before creating it again"
+ADVICE = r"the export may exist: look for it in list_exports\(\) before you create it again"
 
 
 async def create(client: ExportsClient) -> Export:
@@ -370,7 +370,7 @@ class TestCreate:
             ({"reset": "before"}, "the connection failed: "),
             ({"reset": "headers"}, "the connection failed: "),
             ({"reset": "body"}, "the connection failed: "),
-            ({"delay": math.inf}, "no answer within 0.3 s"),
+            ({"delay": math.inf}, "no response within 0.3 s"),
         ],
         ids=str,
     )
@@ -453,7 +453,8 @@ class TestCreate:
         sandbox.fail(method="POST", body="<html>Signed in</html>")
 
         with pytest.raises(
-            CreateUncertainError, match=r"POST /v1/exports: answer 200 .*the body is not JSON.*list_exports"
+            CreateUncertainError,
+            match=r"POST /v1/exports: unexpected response with status 200.*not JSON.*list_exports",
         ) as caught:
             await create(connect())
 

@@ -355,7 +355,7 @@ class TestWhatIsNoToken:
         client = connect(auth=auth)
 
         with pytest.raises(
-            InvalidResponseError, match=r"POST /v1/oauth/token.* an access token was"
+            InvalidResponseError, match=r"POST /v1/oauth/token.* expected an access token"
         ) as caught:
             await client.get_export("exp_1")
 

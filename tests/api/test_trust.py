@@ -24,7 +24,7 @@ class TestTrust:
     )
     def test_friends(self, url: str) -> None:
         """The API's host at any port, Voucherify's hosts, and those that were named."""
-        assert Trust.of(API, ["files.EXAMPLE"]).allows(parse_url(url))
+        assert Trust.from_hosts(API, ["files.EXAMPLE"]).allows(parse_url(url))
 
     @pytest.mark.parametrize(
         "url",
@@ -46,28 +46,28 @@ class TestTrust:
         ],
     )
     def test_strangers(self, url: str) -> None:
-        """Names that merely look alike, and friends without encryption."""
-        assert not Trust.of(API, ["files.example"]).allows(parse_url(url))
+        """Names that merely look alike, and friends not followed from an https URL."""
+        assert not Trust.from_hosts(API, ["files.example"]).allows(parse_url(url))
 
     def test_loopback_needs_no_encryption(self) -> None:
         """A sandbox on this machine is trusted in the clear, another address if it is named."""
-        trust = Trust.of(SANDBOX, [])
+        trust = Trust.from_hosts(SANDBOX, [])
 
         assert trust.allows(URL("http://127.0.0.1:9090/x"))
         assert not trust.allows(URL("http://127.0.0.2:8080/x"))
-        assert Trust.of(SANDBOX, ["127.0.0.2"]).allows(URL("http://127.0.0.2:8080/x"))
-        assert Trust.of(URL("http://[::1]:80"), []).allows(URL("http://[::1]:8080/x"))
-        assert Trust.of(URL("http://localhost:80"), []).allows(URL("http://localhost:8080/x"))
+        assert Trust.from_hosts(SANDBOX, ["127.0.0.2"]).allows(URL("http://127.0.0.2:8080/x"))
+        assert Trust.from_hosts(URL("http://[::1]:80"), []).allows(URL("http://[::1]:8080/x"))
+        assert Trust.from_hosts(URL("http://localhost:80"), []).allows(URL("http://localhost:8080/x"))
 
     @pytest.mark.parametrize("wrong", ["https://files.example", "files.example:443", "a b", "", "*.example"])
     def test_refuses_what_is_no_bare_host(self, wrong: str) -> None:
         """The wrong one is named."""
-        with pytest.raises(ConfigurationError, match="is not the bare name of a host"):
+        with pytest.raises(ConfigurationError, match="is not a bare host name"):
             ExportsClient("id", "token", trusted_hosts=[wrong])
 
     def test_refuses_a_single_str(self) -> None:
         """It would be taken for its characters."""
-        with pytest.raises(ConfigurationError, match="several names"):
+        with pytest.raises(ConfigurationError, match="list of host names"):
             ExportsClient("id", "token", trusted_hosts="files.example")
 
 
@@ -97,12 +97,12 @@ class TestParseUrl:
             ("/v1/exports/exp_1", "the scheme ''"),
             ("//h.example/x", "the scheme ''"),
             ("", "the scheme ''"),
-            ("https:///x", "without a proper host"),
+            ("https:///x", "without a valid host"),
             ("https://user@h.example/", "user or password"),
             ("https://api.voucherify.io:pw@h.example/", "user or password"),
-            ("https://voucherify.io%2eevil.example/", "without a proper host"),
-            ("https://h.example:99999/", "no URL"),
-            ("https://evil.example\\.voucherify.io/", "no URL"),
+            ("https://voucherify.io%2eevil.example/", "without a valid host"),
+            ("https://h.example:99999/", "not a URL"),
+            ("https://evil.example\\.voucherify.io/", "not a URL"),
         ],
     )
     def test_refuses_what_is_not_followed(self, url: str, problem: str) -> None:
@@ -128,7 +128,11 @@ class TestNextUrl:
 
     @pytest.mark.parametrize(
         ("location", "problem"),
-        [("http://h.example/", "without encryption"), ("file:///x", "scheme"), ("https://u:p@h/", "user")],
+        [
+            ("http://h.example/", "not followed from an https URL"),
+            ("file:///x", "scheme"),
+            ("https://u:p@h/", "user"),
+        ],
     )
     def test_refuses_what_is_not_followed(self, location: str, problem: str) -> None:
         """Encryption is not given up on the way."""

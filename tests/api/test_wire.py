@@ -18,7 +18,7 @@ from voucherify_exports import (
     RateLimitedError,
 )
 from voucherify_exports._api.wire import (
-    Answer,
+    Response,
     allowance_from,
     error_from,
     export_from,
@@ -29,7 +29,7 @@ from voucherify_exports._api.wire import (
 )
 from voucherify_exports._ground.redact import Redactor
 
-REDACT = Redactor.of(["s3cret"], "c70a6f00-cf91")
+REDACT = Redactor(["s3cret", "00-cf91"])
 NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 
@@ -40,18 +40,18 @@ json_values = st.recursive(
 )
 
 
-def answer(
+def response(
     body: bytes | str | dict[str, Any] | list[Any] = b"",
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     received: float = NOW,
-) -> Answer:
+) -> Response:
     if isinstance(body, dict | list):
         body = json.dumps(body)
     if isinstance(body, str):
         body = body.encode()
-    return Answer(f"GET /v1/exports/{ID}", status, headers or {}, body, received)
+    return Response(f"GET /v1/exports/{ID}", status, headers or {}, body, received)
 
 
 class TestExportPath:
@@ -103,7 +103,7 @@ class TestExportPath:
 class TestExportFrom:
     def test_reads_an_export(self) -> None:
         """A 200 with an export in it is that export."""
-        assert export_from(answer(wire()), REDACT) == Export.from_dict(wire())
+        assert export_from(response(wire()), REDACT) == Export.from_dict(wire())
 
     @pytest.mark.parametrize(
         ("body", "problem"),
@@ -112,8 +112,8 @@ class TestExportFrom:
             ("", "the body is not JSON: Expecting value"),
             (json.dumps(wire())[:-20], "the body is not JSON: Unterminated string"),
             (b"\xff\xfe\xfa", "the body is not JSON: 'utf-8' codec"),
-            ('{"id": NaN}', "the body is not JSON: NaN is no JSON"),
-            ("[" * 200_000, "the body is JSON nested too deeply"),
+            ('{"id": NaN}', "the body is not JSON: NaN is not JSON"),
+            ("[" * 200_000, "the JSON of the body is nested too deeply"),
             ([], "expected an object, got list @ Export"),
             (wire(id=...), "required property missing @ Export.id"),
             (wire(created_at="soon"), "expected an ISO 8601 time @ Export.created_at"),
@@ -124,10 +124,12 @@ class TestExportFrom:
     def test_says_what_is_wrong_and_where(self, body: Any, problem: str) -> None:
         """An answer that is no export tells the request, the problem, the place and how it begins."""
         with pytest.raises(InvalidResponseError) as caught:
-            export_from(answer(body), REDACT)
+            export_from(response(body), REDACT)
 
         assert caught.value.problem.startswith(problem)
-        assert str(caught.value).startswith(f"GET /v1/exports/{ID}: answer 200 is not as expected: {problem}")
+        assert str(caught.value).startswith(
+            f"GET /v1/exports/{ID}: unexpected response with status 200: {problem}"
+        )
         assert len(caught.value.excerpt) <= 200
         assert repr(caught.value.excerpt) in str(caught.value)
 
@@ -137,7 +139,7 @@ class TestExportFrom:
         body = wire(id=..., channel=padding, result={"url": RESULT_URL}, note="s3cret c70a6f00-cf91")
 
         with pytest.raises(InvalidResponseError) as caught:
-            export_from(answer(json.dumps(body, sort_keys=True)), REDACT)
+            export_from(response(json.dumps(body, sort_keys=True)), REDACT)
 
         shown = str(caught.value) + caught.value.excerpt
         assert "DOWNLOAD-SECRET" not in shown
@@ -169,7 +171,7 @@ class TestExportFrom:
 
 def _export_or_invalid(body: bytes | str) -> Export | None:
     try:
-        return export_from(answer(body), REDACT)
+        return export_from(response(body), REDACT)
     except InvalidResponseError:
         return None
 
@@ -178,7 +180,7 @@ class TestPageFrom:
     def test_reads_a_page(self) -> None:
         """A page has its exports and the total of all pages."""
         page = page_from(
-            answer({"object": "list", "exports": [wire(), wire(id="exp_2")], "total": 240}), REDACT
+            response({"object": "list", "exports": [wire(), wire(id="exp_2")], "total": 240}), REDACT
         )
 
         assert [export.id for export in page.exports] == [ID, "exp_2"]
@@ -186,7 +188,7 @@ class TestPageFrom:
 
     def test_a_bad_entry_spoils_only_itself(self) -> None:
         """An entry that is no export is left out."""
-        page = page_from(answer({"exports": [wire(status=None), 5, wire(id="exp_2")]}), REDACT)
+        page = page_from(response({"exports": [wire(status=None), 5, wire(id="exp_2")]}), REDACT)
 
         assert [export.id for export in page.exports] == ["exp_2"]
         assert page.total == 1
@@ -195,7 +197,7 @@ class TestPageFrom:
     def test_refuses_what_is_no_page(self, body: Any) -> None:
         """Anything else is an invalid response."""
         with pytest.raises(InvalidResponseError):
-            page_from(answer(body), REDACT)
+            page_from(response(body), REDACT)
 
 
 NOT_FOUND = {
@@ -212,7 +214,7 @@ NOT_FOUND = {
 class TestErrorFrom:
     def test_takes_what_the_body_says(self) -> None:
         """The documented 404 gives all its properties, and a message that says what to do."""
-        error = error_from(answer(NOT_FOUND, status=404), REDACT)
+        error = error_from(response(NOT_FOUND, status=404), REDACT)
 
         assert isinstance(error, ExportNotFoundError)
         assert (error.status, error.key, error.message) == (404, "not_found", "Resource not found")
@@ -227,7 +229,7 @@ class TestErrorFrom:
     @pytest.mark.parametrize("body", ["", "<html>Bad gateway</html>", "[]", '{"message": 5}'])
     def test_needs_no_body(self, status: int, body: str) -> None:
         """A gateway's HTML or an empty body makes the status's own error all the same."""
-        error = error_from(answer(body, status=status), REDACT)
+        error = error_from(response(body, status=status), REDACT)
 
         assert type(error) is ApiError.for_status(status)
         assert error.status == status
@@ -236,7 +238,9 @@ class TestErrorFrom:
     def test_holds_no_secret(self) -> None:
         """A server that quotes the credentials does not bring them into the message."""
         error = error_from(
-            answer({"message": "app c70a6f00-cf91", "details": "token s3cret", "key": "s3cret"}, status=401),
+            response(
+                {"message": "app c70a6f00-cf91", "details": "token s3cret", "key": "s3cret"}, status=401
+            ),
             REDACT,
         )
 
@@ -249,19 +253,19 @@ class TestErrorFrom:
         """A redirect is not followed with credentials; where it led is told without its query."""
         headers = {"Location": "https://login.example/?next=secret"}
 
-        error = error_from(answer("", status=status, headers=headers), REDACT)
+        error = error_from(response("", status=status, headers=headers), REDACT)
 
         assert isinstance(error, InvalidResponseError)
-        assert "a redirect to https://login.example/, which is not followed: check base_url" in str(error)
+        assert "a redirect to https://login.example/, which is not followed; check base_url" in str(error)
         assert "next" not in str(error)
 
     def test_a_redirect_to_nowhere(self) -> None:
         """Without a target the message names none."""
-        assert "a redirect, which is not followed" in str(error_from(answer("", status=302), REDACT))
+        assert "a redirect, which is not followed" in str(error_from(response("", status=302), REDACT))
 
     def test_a_429_says_when_to_retry(self) -> None:
         """The time is an aware datetime by this machine's clock."""
-        error = error_from(answer({}, status=429, headers={"Retry-After": "30"}), REDACT)
+        error = error_from(response({}, status=429, headers={"Retry-After": "30"}), REDACT)
 
         assert isinstance(error, RateLimitedError)
         assert error.retry_at == datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
@@ -269,7 +273,7 @@ class TestErrorFrom:
     @pytest.mark.parametrize("headers", [{}, {"Retry-After": "9" * 18}])
     def test_a_429_that_names_no_time(self, headers: dict[str, str]) -> None:
         """Without a time, or with one that no datetime holds, there is none."""
-        error = error_from(answer({}, status=429, headers=headers), REDACT)
+        error = error_from(response({}, status=429, headers=headers), REDACT)
 
         assert isinstance(error, RateLimitedError)
         assert error.retry_at is None
@@ -298,7 +302,7 @@ class TestRetryDelay:
     )
     def test_reads_whatever_names_a_time(self, headers: dict[str, str], delay: float | None) -> None:
         """Retry-After in seconds or as a date comes first, then X-Rate-Limit-Retry; the past is no time."""
-        assert retry_delay(answer(headers=headers)) == delay
+        assert retry_delay(response(headers=headers)) == delay
 
     @pytest.mark.parametrize("skew", [-3600, -2, 2, 3600])
     @pytest.mark.parametrize(
@@ -308,22 +312,22 @@ class TestRetryDelay:
         """A machine whose clock is an hour, or seconds, off waits as long as the server meant."""
         headers = {"Date": DATE} | named
 
-        assert retry_delay(answer(headers=headers, received=NOW + skew)) == 45
+        assert retry_delay(response(headers=headers, received=NOW + skew)) == 45
 
     def test_the_finer_clock_decides_within_a_second(self) -> None:
         """Where both clocks agree, the parts of a second are this machine's."""
         headers = {"Date": DATE, "X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}
 
-        assert retry_delay(answer(headers=headers, received=NOW + 0.75)) == 44.25
+        assert retry_delay(response(headers=headers, received=NOW + 0.75)) == 44.25
 
     def test_a_broken_date_is_none(self) -> None:
         """A Date that is none leaves this machine's clock."""
         headers = {"Date": "now", "X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}
 
-        assert retry_delay(answer(headers=headers)) == 45
+        assert retry_delay(response(headers=headers)) == 45
 
 
-def _rate_limit(said: Answer) -> RateLimit:
+def _rate_limit(said: Response) -> RateLimit:
     return rate_limit_from(said, allowance_from(said))
 
 
@@ -337,7 +341,7 @@ class TestRateLimitFrom:
             "X-Rate-Limit-Type": "api_calls",
         }
 
-        assert _rate_limit(answer(headers=headers)) == RateLimit(
+        assert _rate_limit(response(headers=headers)) == RateLimit(
             limit=100, remaining=99, resets_at=datetime(2026, 1, 1, 0, 1, tzinfo=UTC), kind="api_calls"
         )
 
@@ -346,6 +350,6 @@ class TestRateLimitFrom:
         """A header that holds something else counts as missing."""
         names = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Retry")
 
-        useless = answer(headers=dict.fromkeys(names, value))
+        useless = response(headers=dict.fromkeys(names, value))
 
         assert _rate_limit(useless) == RateLimit()

@@ -169,7 +169,7 @@ class TestWait:
         finished = await invoke("wait", ID, "--timeout", "0")
 
         assert finished.stderr.splitlines()[:2] == [
-            "Voucherify sent ExportStatus 'ON_HOLD_IN_CLI', which this version does not know",
+            "Voucherify sent an unknown ExportStatus: 'ON_HOLD_IN_CLI'",
             f"{ID} customer: ON_HOLD_IN_CLI",
         ]
 

@@ -365,7 +365,7 @@ class TestPlace:
 
     async def test_what_is_no_id(self, connect: Connect, tmp_path: Path) -> None:
         """A slip is told before anything is touched."""
-        with pytest.raises(ValueError, match="cannot be an export id"):
+        with pytest.raises(ValueError, match="is not an export id"):
             await connect().download("a/b", tmp_path / "file.csv")
         assert names(tmp_path) == set()
 

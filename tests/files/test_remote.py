@@ -611,7 +611,7 @@ class TestRedirects:
             ("file:///etc/passwd", "scheme 'file'"),
             ("javascript:alert(1)", "scheme 'javascript'"),
             ("http://user:pw@127.0.0.1/", "user or password"),
-            ("http:///x", "without a proper host"),
+            ("http:///x", "without a valid host"),
         ],
     )
     async def test_what_is_not_followed(self, connect: Connect, location: str, problem: str) -> None:
@@ -628,7 +628,7 @@ class TestRedirects:
             ("file:///etc/passwd", "scheme 'file'"),
             ("/v1/exports/exp_1?token=T", "scheme ''"),
             ("http://user@127.0.0.1/", "user or password"),
-            ("http://", "without a proper host"),
+            ("http://", "without a valid host"),
         ],
     )
     async def test_a_result_url_that_is_refused(self, connect: Connect, url: str, problem: str) -> None:
@@ -639,9 +639,9 @@ class TestRedirects:
             await taken(connect(), finished(url))
 
     async def test_never_from_https_to_http(self) -> None:
-        """A result URL without encryption is not followed from an API with it."""
+        """A result URL http URL is not followed from an https URL is not followed from an API with it."""
         async with ExportsClient("app-id", "app-token") as client:
-            with pytest.raises(DownloadError, match="without encryption"):
+            with pytest.raises(DownloadError, match="http URL is not followed from an https URL"):
                 await taken(client, finished("http://download.voucherify.io/v1/exports/exp_1?token=T"))
 
 
@@ -693,5 +693,5 @@ class TestEnding:
 
     async def test_what_is_no_id(self, connect: Connect) -> None:
         """A slip is told before anything is sent."""
-        with pytest.raises(ValueError, match="cannot be an export id"):
+        with pytest.raises(ValueError, match="is not an export id"):
             await taken(connect(), "a/b")

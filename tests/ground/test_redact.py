@@ -34,7 +34,7 @@ class TestHideQueries:
 class TestRedactor:
     def test_hides_the_secrets_and_most_of_the_app_id(self) -> None:
         """The token disappears wherever it stands, the app id keeps its beginning."""
-        redact = Redactor.of(["s3cret"], "c70a6f00-cf91")
+        redact = Redactor(["s3cret", "00-cf91"])
 
         assert redact("Unknown app c70a6f00-cf91 with s3cret!") == "Unknown app c70a6f… with …!"
 
@@ -54,8 +54,21 @@ class TestRedactor:
 
     def test_leaves_other_text_alone(self) -> None:
         """Without a secret in it, a text is shown as it came."""
-        assert Redactor.of(["", "s3cret"])("Resource not found") == "Resource not found"
+        assert Redactor(["", "s3cret"])("Resource not found") == "Resource not found"
 
     def test_repr_holds_no_secret(self) -> None:
         """The redactor itself does not tell."""
-        assert "s3cret" not in repr(Redactor.of(["s3cret"], "c70a6f00-cf91"))
+        assert "s3cret" not in repr(Redactor(["s3cret", "00-cf91"]))
+
+    def test_a_secret_within_another(self) -> None:
+        """The longer one is hidden as a whole."""
+        assert Redactor(["abc", "abcdef"])("abcdef") == "…"
+
+    def test_what_was_fetched_and_renewed(self) -> None:
+        """Tokens that were fetched, and credentials that were replaced, stay hidden for a while."""
+        redact = Redactor(["old"]).hiding("token").renewed(["new"])
+
+        assert redact("old token new") == "… … …"
+        for number in range(8):
+            redact = redact.hiding(f"token-{number}")
+        assert redact("old token-0 token-7 new") == "old … … …"

@@ -1,7 +1,7 @@
 """Typical uses, never run: mypy and pyright check that they need no cast and no ignore."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ from voucherify_exports import (
     AppKeys,
     Auth,
     BearerToken,
+    ClientOptions,
     ColumnType,
     Condition,
     CreateUncertainError,
@@ -35,6 +36,7 @@ from voucherify_exports import (
     OAuth,
     PollPolicy,
     RateLimitedError,
+    RenewableAuth,
     RetryPolicy,
     Sandbox,
     StatusChanged,
@@ -102,6 +104,32 @@ async def options(session: aiohttp.ClientSession) -> None:
     )
     await client.close()
     ExportsClient.from_env(cluster="as1.api")
+    # A typo in the name of an option is an error for mypy and pyright: without these comments they fail.
+    ExportsClient.from_env(pol_share=0.3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ExportsClient("id", "token", pol_share=0.3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    given: ClientOptions = {"poll_share": 0.3, "cluster": "us1.api"}
+    ExportsClient.from_env("id", "token", **given)
+
+
+class Vault:
+    """Credentials of one's own, from public names alone."""
+
+    def headers(self) -> Mapping[str, str]:
+        return {"X-App-Id": "c70a6f00", "X-App-Token": "from-a-vault"}
+
+    def secrets(self) -> Iterable[str]:
+        return ["from-a-vault"]
+
+
+class SealedVault(Vault):
+    async def renew(self) -> None: ...
+
+
+async def vaults() -> None:
+    auth: Auth = Vault()
+    renewable: RenewableAuth = SealedVault()
+    async with ExportsClient(auth=auth), ExportsClient(auth=renewable):
+        pass
 
 
 async def offline() -> None:

@@ -19,10 +19,10 @@ def export(number: int) -> Export:
 
 
 def entry(
-    number: int, *, due: float = 0.0, delay: float = 2.0, deadline: float = math.inf, seen: bool = False
+    number: int, *, due: float = 0.0, delay: float = 2.0, deadline: float = math.inf, known: bool = False
 ) -> Entry:
     """An awaited export, with one waiter."""
-    entry = Entry(f"exp_{number}", seen=export(number) if seen else None)
+    entry = Entry(f"exp_{number}", latest=export(number) if known else None)
     waiter = Waiter(entry, Inbox(), POLICY, 0.0, deadline, due, deadline, delay=delay)
     entry.waiters.append(waiter)
     return entry
@@ -77,7 +77,7 @@ class TestPick:
         numbers = []
         while (look := listing.pick(0)) is not None:
             assert isinstance(look, Page)
-            look.requests, look.asked_at = 1, 0.0
+            look.requests, look.sent_at = 1, 0.0
             numbers.append(look.number)
 
         assert numbers == [1, 2, 3]
@@ -86,7 +86,7 @@ class TestPick:
         """More exports, or longer without news: that page ends more waiting."""
         listing = listed(*(entry(number) for number in range(150)))
         first = page_of(listing, 10)
-        listing.looked_at_page(first, list(first.entries), shown(0), 10)
+        listing.page_polled(first, list(first.entries), shown(0), 10)
 
         assert page_of(listing, 12).number == 2
 
@@ -94,12 +94,12 @@ class TestPick:
         """After five seconds a page is asked for once more, and not a third time."""
         listing = listed(entry(1), entry(2))
         page = page_of(listing)
-        page.requests, page.asked_at = 1, 0.0
+        page.requests, page.sent_at = 1, 0.0
 
         assert listing.pick(4.9) is None
         assert listing.next_due() == 5
         assert listing.pick(5) is page
-        page.requests, page.asked_at = 2, 5.0
+        page.requests, page.sent_at = 2, 5.0
         assert listing.pick(1000) is None
 
 
@@ -111,7 +111,7 @@ class TestDue:
         page = page_of(listing)
         for waiting_entry in page.entries:
             listing.found(waiting_entry, page, 0.0)
-        listing.looked_at_page(page, list(page.entries), shown(0), 0.0)
+        listing.page_polled(page, list(page.entries), shown(0), 0.0)
 
         assert page.due == pytest.approx(due)
 
@@ -121,7 +121,7 @@ class TestDue:
         page = page_of(listing)
         for waiting_entry in page.entries:
             listing.found(waiting_entry, page, 0.0)
-        listing.looked_at_page(page, list(page.entries), shown(0), 0.0)
+        listing.page_polled(page, list(page.entries), shown(0), 0.0)
 
         assert page.due == 1.0
 
@@ -131,7 +131,7 @@ class TestLookedAt:
         """Its next look is reckoned from this one."""
         only = entry(1, delay=8)
         listing = listed(only)
-        listing.looked_at_entry(only, 10)
+        listing.entry_polled(only, 10)
 
         assert listing.next_due() == 18
 
@@ -141,9 +141,9 @@ class TestLookedAt:
         page = page_of(listing)
         for waiting_entry in page.entries:
             listing.found(waiting_entry, page, 0.0)
-        listing.looked_at_page(page, list(page.entries), shown(0), 0.0)
+        listing.page_polled(page, list(page.entries), shown(0), 0.0)
         due = page.due
-        listing.looked_at_entry(next(iter(page.entries)), 1.5)
+        listing.entry_polled(next(iter(page.entries)), 1.5)
 
         assert page.due == due == 2
 
@@ -153,15 +153,15 @@ class TestMissed:
 
     def look(self, number: int, page: int = 2, companions: int = 5, total: int = 1_000) -> int | None:
         """The place of an export of known age that was expected on page 2."""
-        missed = entry(number, seen=True)
+        missed = entry(number, known=True)
         listing = listed(*(entry(100 + other) for other in range(companions - 1)))
         listing.add(missed, 0.0)
         second = Page(page, 0.0)
         listing._pages[page] = second
         for other in list(listing._pages[1].entries):
             listing._move(other, page, 0.0)
-        listing.looked_at_page(second, list(second.entries), shown(100, total=total, without=number), 0.0)
-        return missed.place
+        listing.page_polled(second, list(second.entries), shown(100, total=total, without=number), 0.0)
+        return missed.page_number
 
     def test_an_older_one_is_on_the_next(self) -> None:
         """New exports pushed it down."""
@@ -190,20 +190,20 @@ class TestLocate:
         """An export of known age is expected on the page that reaches so far back."""
         listing = listed(entry(0), entry(1))
         for number in (1, 2):
-            listing.looked_at_page(Page(number, 0.0), [], shown(100 * (number - 1)), 0.0)
+            listing.page_polled(Page(number, 0.0), [], shown(100 * (number - 1)), 0.0)
         for number, place in ((50, 1), (150, 2), (250, 3)):
-            known = entry(number, seen=True)
+            known = entry(number, known=True)
             listing.add(known, 0.0)
-            assert known.place == place
+            assert known.page_number == place
 
     def test_beyond_the_reach_there_is_no_page(self) -> None:
         """Older than the hundredth page: followed by GETs."""
         listing = Listing()
-        listing.looked_at_page(Page(100, 0.0), [], shown(9_900, total=20_000), 0.0)
-        old = entry(10_001, seen=True)
+        listing.page_polled(Page(100, 0.0), [], shown(9_900, total=20_000), 0.0)
+        old = entry(10_001, known=True)
         listing.add(old, 0.0)
 
-        assert old.place is None
+        assert old.page_number is None
         assert listing.pick(0) is old
 
     def test_an_empty_page_tells_nothing_of_ages(self) -> None:
@@ -211,9 +211,9 @@ class TestLocate:
         first, second = entry(0), entry(1)
         listing = listed(first, second)
         page = page_of(listing)
-        listing.looked_at_page(page, [first, second], ExportPage(exports=(), total=0), 0.0)
+        listing.page_polled(page, [first, second], ExportPage(exports=(), total=0), 0.0)
 
-        assert (first.place, second.place) == (None, None)
+        assert (first.page_number, second.page_number) == (None, None)
 
 
 class TestAlone:
@@ -232,7 +232,7 @@ class TestAlone:
         listing = listed(moved, left)
         listing.isolate_all()
         moved.waiters[0].due = 8
-        listing.touch(moved)
+        listing.reschedule(moved)
         left.waiters.clear()
         listing.remove(left)
 
@@ -248,5 +248,5 @@ class TestAlone:
 
         for waiting_entry in page.entries:
             listing.found(waiting_entry, page, 5.0)
-        listing.looked_at_page(page, list(page.entries), shown(0), 5.0)
+        listing.page_polled(page, list(page.entries), shown(0), 5.0)
         assert listing.pick(11) is lonely

@@ -5,7 +5,7 @@ from typing import Unpack
 
 from ..filters import Filters
 from ..models import Export
-from .endpoints import Api
+from .endpoints import Endpoints
 from .parameters import ExportOptions, name_of, payload_of
 from .wire import quoted_id
 
@@ -13,7 +13,7 @@ from .wire import quoted_id
 class Creates:
     """One method for each endpoint that creates an export."""
 
-    _api: Api
+    _api: Endpoints
 
     async def create_export(
         self,

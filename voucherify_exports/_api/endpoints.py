@@ -1,4 +1,4 @@
-"""The endpoints: which request each is, and what its answer means."""
+"""The endpoints: the request that each one takes, and the model in its response."""
 
 import logging
 import math
@@ -17,24 +17,24 @@ _ORDERS = ("-created_at", "created_at", "-status", "status")
 _logger = logging.getLogger("voucherify_exports")
 
 
-class Api:
-    """Each call is one request on behalf of a caller, repeated as its kind allows."""
+class Endpoints:
+    """Direct calls: each is one request on behalf of a caller, retried as its method allows."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     async def get(self, export_id: str) -> Export:
-        answer = await self._transport.request("GET", export_path(export_id))
-        return export_from(answer, self._transport.redact)
+        response = await self._transport.request("GET", export_path(export_id))
+        return export_from(response, self._transport.redact)
 
     async def list_page(self, page: int, *, order: str, page_size: int) -> ExportPage:
-        answer = await self._transport.request("GET", "/v1/exports", _page_query(page, page_size, order))
-        return page_from(answer, self._transport.redact)
+        response = await self._transport.request("GET", "/v1/exports", _page_query(page, page_size, order))
+        return page_from(response, self._transport.redact)
 
     async def create(self, path: str, payload: Mapping[str, object]) -> Export:
-        answer = await self._transport.create(path, payload)
+        response = await self._transport.create(path, payload)
         try:
-            return export_from(answer, self._transport.redact)
+            return export_from(response, self._transport.redact)
         except InvalidResponseError as error:
             raise CreateUncertainError(f"{error}; {LOOK_FOR_IT}") from error
 
@@ -42,8 +42,8 @@ class Api:
         await self._transport.request("DELETE", export_path(export_id))
 
 
-class Polls:
-    """The watcher's source: each call is one request, never repeated."""
+class ApiPoller:
+    """The watcher's requests: each is sent once and never retried."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -52,8 +52,8 @@ class Polls:
         return export_from(await self._transport.poll(export_path(export_id)), self._transport.redact)
 
     async def list_page(self, page: int) -> ExportPage:
-        answer = await self._transport.poll("/v1/exports", _page_query(page, 100, "-created_at"))
-        return page_from(answer, self._transport.redact)
+        response = await self._transport.poll("/v1/exports", _page_query(page, 100, "-created_at"))
+        return page_from(response, self._transport.redact)
 
 
 def _page_query(page: int, page_size: int, order: str) -> str:
@@ -63,27 +63,27 @@ def _page_query(page: int, page_size: int, order: str) -> str:
 async def each_export(
     list_page: Callable[[int], Awaitable[ExportPage]], page_size: int
 ) -> AsyncGenerator[Export]:
-    """Each export of the list once, whatever others create or delete in the meantime."""
-    shown: set[str] = set()
+    """Each export of the list once, whatever others create or delete meanwhile."""
+    yielded: set[str] = set()
     number, total = 1, 0
-    look_backs = LAST_PAGE  # no more than that, lest a list whose total wavers is read for ever
+    returns_left = LAST_PAGE  # a bound, since a total that goes up and down would never let this end
     while number <= LAST_PAGE:
         page = await list_page(number)
-        gone, total = total - page.total, page.total
-        if gone > 0 and number > 1 and look_backs:
-            # What was deleted drew others to the pages that were read before: look there again.
-            look_backs -= 1
-            number = max(1, number - math.ceil(gone / page_size))
+        deleted, total = total - page.total, page.total
+        if deleted > 0 and number > 1 and returns_left:
+            # Deletions move later exports to pages that were read before: read those again.
+            returns_left -= 1
+            number = max(1, number - math.ceil(deleted / page_size))
             continue
         for export in page.exports:
-            if export.id not in shown:
-                shown.add(export.id)
+            if export.id not in yielded:
+                yielded.add(export.id)
                 yield export
         if not page.exports or (len(page.exports) < page_size and number * page_size >= total):
             return
         number += 1
     if total > LAST_PAGE * page_size:
-        _logger.warning("The list shows %d of %d exports", LAST_PAGE * page_size, total)
+        _logger.warning("The list contains only %d of %d exports", LAST_PAGE * page_size, total)
 
 
 def check_list(page: int, order: str, page_size: int) -> None:

@@ -1,46 +1,38 @@
-"""What a client is configured with, checked before anything is sent."""
+"""What a client is configured with: each option, its default and its check, in one place."""
 
+import inspect
 import re
+from collections.abc import Iterable
+from typing import Any, TypedDict
 
+import aiohttp
+from attrs import Attribute, Factory, field, fields, frozen
 from yarl import URL
 
+from .._ground.clock import Clock, SystemClock
 from ..auth import AppKeys, Auth
 from ..errors import ConfigurationError
-from .trust import is_loopback
+from ..events import EventHook, log_event
+from ..polling import PollPolicy, RetryPolicy
+from .trust import Trust, is_loopback
 
 
-def choose_auth(app_id: str | None, app_token: str | None, auth: Auth | None) -> Auth:
-    if auth is not None:
-        if app_id is not None or app_token is not None:
-            raise ConfigurationError("give either app_id and app_token, or auth, not both")
-        return auth
-    if app_id is None or app_token is None:
-        missing = "app_id" if app_id is None else "app_token"
-        raise ConfigurationError(f"{missing} is missing: give app_id and app_token, or auth")
-    return AppKeys(app_id, app_token)
+class ClientOptions(TypedDict, total=False):
+    """The keyword options of `ExportsClient` and `ExportsClient.from_env`."""
 
-
-def cluster_url(cluster: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", cluster):
-        raise ConfigurationError(f"cluster {cluster!r} is not like 'api', 'us1.api' or 'as1.api'")
-    return f"https://{cluster}.voucherify.io"
-
-
-def check_base_url(given: str | URL) -> URL:
-    try:
-        url = URL(given)
-        host = url.host
-    except ValueError:
-        raise ConfigurationError("base_url is not a URL") from None
-    if url.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError("base_url must be like 'https://api.voucherify.io'")
-    if url.user is not None or url.password is not None or url.query_string or url.fragment:
-        raise ConfigurationError("base_url must have no user, password, query or fragment")
-    if url.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(
-            f"base_url must be https for the host {host!r}: the credentials would travel in the clear"
-        )
-    return URL(str(url).rstrip("/"))
+    cluster: str
+    base_url: str | URL | None
+    auth: Auth | None
+    session: aiohttp.ClientSession | None
+    request_timeout: float
+    retry: RetryPolicy
+    poll: PollPolicy
+    poll_share: float
+    max_quota_wait: float
+    max_connections: int
+    trusted_hosts: Iterable[str]
+    on_event: EventHook | None
+    clock: Clock | None
 
 
 def check_range(
@@ -51,7 +43,120 @@ def check_range(
     least: float | None = None,
     most: float | None = None,
 ) -> None:
-    # Written so that NaN, which is neither, is refused.
+    """Raise `ConfigurationError` for a number outside its range, NaN included."""
+    # NaN compares false with everything, and passes none of these.
     fits = (above is None or value > above) and (least is None or value >= least)
     if not (fits and (most is None or value <= most) and value == value):
         raise ConfigurationError(f"{name} cannot be {value!r}")
+
+
+def _in_range(**bounds: float) -> Any:
+    """A validator of attrs."""
+
+    def check(_instance: object, attribute: "Attribute[float]", value: float) -> None:
+        check_range(attribute.name, value, **bounds)
+
+    return check
+
+
+def _hook_or_log(hook: EventHook | None) -> EventHook:
+    return log_event if hook is None else hook
+
+
+def _clock_or_system(clock: Clock | None) -> Clock:
+    return SystemClock() if clock is None else clock
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The options of one client: checked, with their defaults, and read by all its parts.
+
+    What follows from them: `credentials`, from the keys or `auth`; `url`, where the API is; `trust`, which
+    hosts may receive the credentials.
+    """
+
+    app_id: str | None = field(default=None, repr=False)
+    app_token: str | None = field(default=None, repr=False)
+    cluster: str = "api"
+    base_url: str | URL | None = None
+    auth: Auth | None = None
+    session: aiohttp.ClientSession | None = None
+    request_timeout: float = field(default=30.0, validator=_in_range(above=0))
+    retry: RetryPolicy = RetryPolicy()  # noqa: RUF009 - frozen, so one serves all
+    poll: PollPolicy = PollPolicy()  # noqa: RUF009 - the same
+    poll_share: float = field(default=0.5, validator=_in_range(above=0, most=1))
+    max_quota_wait: float = field(default=120.0, validator=_in_range(least=0))
+    max_connections: int = field(default=20, validator=_in_range(above=0))
+    trusted_hosts: Iterable[str] = ()
+    on_event: EventHook = field(default=None, converter=_hook_or_log)
+    clock: Clock = field(default=None, converter=_clock_or_system)
+    credentials: Auth = field(init=False, default=Factory(lambda given: _credentials(given), takes_self=True))
+    url: URL = field(init=False, default=Factory(lambda given: _url(given), takes_self=True))
+    trust: Trust = field(init=False, default=Factory(lambda given: _trust(given), takes_self=True))
+
+
+def _credentials(settings: Settings) -> Auth:
+    """The keys or `auth`; `ConfigurationError` for none, half of them, or both."""
+    app_id, app_token = settings.app_id, settings.app_token
+    if settings.auth is not None:
+        if app_id is not None or app_token is not None:
+            raise ConfigurationError("give either app_id and app_token, or auth, not both")
+        return settings.auth
+    if app_id is None or app_token is None:
+        missing = "app_id" if app_id is None else "app_token"
+        raise ConfigurationError(f"{missing} is missing: give app_id and app_token, or auth")
+    return AppKeys(app_id, app_token)
+
+
+def _url(settings: Settings) -> URL:
+    return check_base_url(_cluster_url(settings.cluster) if settings.base_url is None else settings.base_url)
+
+
+def _trust(settings: Settings) -> Trust:
+    return Trust.from_hosts(settings.url, settings.trusted_hosts)
+
+
+def signature_of_client() -> inspect.Signature:
+    """The signature of `ExportsClient`, with the real defaults, for `help` and the documentation.
+
+    Type checkers read `ClientOptions`.
+    """
+    types = {"app_id": str | None, "app_token": str | None, **ClientOptions.__annotations__}
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                option.name,
+                inspect.Parameter.KEYWORD_ONLY
+                if option.name in ClientOptions.__annotations__
+                else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=option.default,
+                annotation=types[option.name],
+            )
+            for option in fields(Settings)
+            if option.init
+        ]
+    )
+
+
+def _cluster_url(cluster: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", cluster):
+        raise ConfigurationError(f"cluster {cluster!r} is not like 'api', 'us1.api' or 'as1.api'")
+    return f"https://{cluster}.voucherify.io"
+
+
+def check_base_url(given: str | URL) -> URL:
+    """The base URL without a slash at its end; `ConfigurationError` for one that cannot be used."""
+    try:
+        url = URL(given)
+        host = url.host
+    except ValueError:
+        raise ConfigurationError("base_url is not a URL") from None
+    if url.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError("base_url must be like 'https://api.voucherify.io'")
+    if url.user is not None or url.password is not None or url.query_string or url.fragment:
+        raise ConfigurationError("base_url must not contain a user, password, query or fragment")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(
+            f"base_url must be https for the host {host!r}: http would send the credentials unencrypted"
+        )
+    return URL(str(url).rstrip("/"))

@@ -1,21 +1,19 @@
-"""The only I/O with the API: session, credentials, quota, retries and events."""
+"""The only I/O with the API: session, credentials, quota, retries, timeouts and events."""
 
 import asyncio
-import itertools
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
-from tenacity import RetryCallState
 from yarl import URL
 
-from .._ground.clock import Clock
+from .._ground.redact import Redactor
 from .._version import __version__
-from ..auth import Auth, OAuth
+from ..auth import OAuth, RenewableAuth
 from ..errors import (
     AuthenticationError,
     ClientClosedError,
@@ -24,26 +22,16 @@ from ..errors import (
     RateLimitedError,
     VoucherifyExportsError,
 )
-from ..events import EventHook, QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled, is_wanted
-from ..polling import RetryPolicy
-from .calls import (
-    LONGEST_REASON,
-    LOOK_FOR_IT,
-    Call,
-    is_repeatable,
-    is_transient,
-    may_have_arrived,
-    message_of,
-    transport_error,
-)
+from ..events import QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled, is_wanted
+from .calls import LONGEST_REASON, LOOK_FOR_IT, Call, message_of, transport_error
 from .quota import Quota, spent_error
-from .scopes import Scopes
-from .tokens import Tokens
+from .settings import Settings
+from .tokens import Renewal, ReplaceableCredentials, Tokens
 from .wire import (
     MAX_BODY,
     AccessToken,
     Allowance,
-    Answer,
+    Response,
     allowance_from,
     error_from,
     invalid,
@@ -53,7 +41,8 @@ from .wire import (
     token_from,
 )
 
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)  # ours bounds all of a request
+# `request_timeout` bounds the whole request.
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 _SPREAD = 1.0  # seconds
 _READ_AHEAD = 256 * 1024  # bytes of a file
 _FORM = "application/x-www-form-urlencoded"
@@ -62,98 +51,69 @@ _Received = TypeVar("_Received")
 
 
 class Transport:
-    """Sends the requests of one client."""
+    """Sends the requests of one client.
 
-    def __init__(
-        self,
-        base_url: URL,
-        auth: Auth,
-        *,
-        session: aiohttp.ClientSession | None,
-        request_timeout: float,
-        retry: RetryPolicy,
-        quota: Quota,
-        max_quota_wait: float,
-        max_connections: int,
-        clock: Clock,
-        emit: EventHook,
-    ) -> None:
-        self._root = str(base_url)
-        self._auth = auth
-        self._tokens = Tokens(auth, self._fetch_token, clock) if isinstance(auth, OAuth) else None
-        self.redact = auth.redactor()
-        self._session = session
-        self._owns_session = session is None
-        self._request_timeout = request_timeout
-        self._retry = retry
+    Whatever awaits the network or the clock does so within a timeout of `_timeouts`, so that `close` can
+    end it. `redact` hides all the secrets that the client has had so far.
+    """
+
+    def __init__(self, settings: Settings, quota: Quota) -> None:
+        self._settings = settings
+        self._root = str(settings.url)
+        self._auth = settings.credentials
+        self._clock = settings.clock
+        self._emit = settings.on_event
         self._quota = quota
-        self._max_quota_wait = max_quota_wait
-        self._slots = asyncio.Semaphore(max_connections)
-        self._clock = clock
-        self._emit = emit
+        self._session = settings.session
+        self._slots = asyncio.Semaphore(settings.max_connections)
+        self._timeouts: set[asyncio.Timeout] = set()
+        self._drained = asyncio.Event()
         self._closed = False
-        self._scopes = Scopes(request_timeout)
+        self._tokens: Tokens | None = None
+        self._replaceable: ReplaceableCredentials | None = None
+        if isinstance(self._auth, OAuth):
+            self._replaceable = self._tokens = Tokens(self._auth, self._fetch_token, self._clock)
+        elif isinstance(self._auth, RenewableAuth):
+            self._replaceable = Renewal(self._auth, self._hide_renewed)
+        self.redact = Redactor(self._auth.secrets())
 
-    def request(self, method: str, path: str, query: str = "") -> Awaitable[Answer]:
+    def _hide_renewed(self) -> None:
+        self.redact = self.redact.renewed(self._auth.secrets())
+
+    def request(self, method: str, path: str, query: str = "") -> Awaitable[Response]:
         """Send a request on behalf of a caller: retried, and delayed while the quota is spent."""
         return self._call(Call(method, path, query))
 
-    async def create(self, path: str, payload: object) -> Answer:
-        """POST what creates an export: repeated only when it surely did not arrive."""
+    async def create(self, path: str, payload: object) -> Response:
+        """POST what creates an export: retried only when it certainly did not arrive."""
         body = json.dumps(payload, allow_nan=False).encode()
         return await self._call(Call("POST", path, "", body, "application/json", creates=True))
 
-    async def _call(self, call: Call) -> Answer:
-        give_up = self._clock.monotonic() + self._max_quota_wait
-        may_go_on = is_repeatable if call.creates else is_transient
-        try:
-            return await self._send_in_quota(call, 1, give_up)
-        except VoucherifyExportsError as error:
-            if not may_go_on(error):
-                raise
-            return await self._retry_after(error, call, may_go_on, give_up)
-
-    async def _retry_after(
-        self,
-        first: VoucherifyExportsError,
-        call: Call,
-        may_go_on: Callable[[BaseException], bool],
-        give_up: float,
-    ) -> Answer:
-        """Let tenacity go on after a first attempt; most calls never need its machinery."""
-        attempts = itertools.count(1)
-        may_be_done = False
-
-        async def attempt() -> Answer:
-            number = next(attempts)
-            if number == 1:
-                raise first
+    async def _call(self, call: Call) -> Response:
+        started = self._clock.monotonic()
+        give_up = started + self._settings.max_quota_wait
+        retry, attempt, may_have_arrived = self._settings.retry, 0, False
+        while True:
+            attempt += 1
             try:
-                return await self._send_in_quota(call, number, give_up)
+                return await self._send_in_quota(call, attempt, give_up)
             except ExportNotFoundError:
-                if call.method == "DELETE" and may_be_done:
-                    return Answer(str(call), 204, {}, b"", self._clock.wall())
+                if call.method == "DELETE" and may_have_arrived:
+                    return Response(str(call), 204, {}, b"", self._clock.wall())  # by an earlier attempt
                 raise
-
-        def announce(state: RetryCallState) -> None:
-            nonlocal may_be_done
-            error = state.outcome.exception() if state.outcome else None
-            may_be_done = may_be_done or (error is not None and may_have_arrived(error))
-            self._emit(
-                RetryScheduled(
-                    method=call.method,
-                    path=call.path,
-                    attempt=state.attempt_number,
-                    delay=state.upcoming_sleep,
-                    error=str(error),
+            except VoucherifyExportsError as error:
+                if attempt >= retry.attempts or not call.may_repeat(error):
+                    raise
+                may_have_arrived = may_have_arrived or call.may_have_arrived(error)
+                delay = retry.delay(attempt, error, self._clock.monotonic() - started)
+                scheduled = RetryScheduled(
+                    method=call.method, path=call.path, attempt=attempt, delay=delay, error=str(error)
                 )
-            )
+            self._emit(scheduled)
+            await self.pause(delay)
 
-        retrying = self._retry.retrying(when=may_go_on, sleep=self.pause, before_sleep=announce)
-        return await retrying(attempt)
-
-    async def poll(self, path: str, query: str = "") -> Answer:
-        """Send a GET once: a fault is for the poller to judge, and a closed gate is not waited for."""
+    async def poll(self, path: str, query: str = "") -> Response:
+        """Send a GET once, or raise at once while the quota is spent: the watcher decides what follows."""
         call = Call("GET", path, query)
         async with self._slots:
             if self._delay() > 0:
@@ -161,18 +121,16 @@ class Transport:
             return await self._send(call, 1)
 
     async def open(self, url: URL, headers: Mapping[str, str], attempt: int) -> aiohttp.ClientResponse:
-        """GET a file, at whatever host; no redirect is followed, and the caller closes the response.
+        """GET a file from any host; redirects are not followed, and the caller closes the response.
 
-        There is no bound on the whole, but one on the silence between two pieces of it.
+        The download as a whole has no timeout, but the wait for each piece of it has.
         """
         self._check_open()
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self._request_timeout, sock_read=self._request_timeout
-        )
+        seconds = self._settings.request_timeout
         opening = self._open_session().get(
             url,
             headers=headers,
-            timeout=timeout,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds),
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=False,
@@ -185,59 +143,78 @@ class Transport:
         self._check_open()
         return await self._receive(response.content.readany(), response.url, attempt)
 
-    async def _receive(self, waiting: Awaitable[_Received], url: URL, attempt: int) -> _Received:
-        scope = self._scopes.open()
+    async def _receive(self, awaited: Awaitable[_Received], url: URL, attempt: int) -> _Received:
+        timeout = self._timeout(None)
         try:
-            async with scope:
-                return await waiting
-        except (aiohttp.ClientError, OSError) as fault:
+            async with timeout:
+                return await awaited
+        except (aiohttp.ClientError, OSError) as failure:
             self._check_open()
             call = Call("GET", str(url.with_query(None)))
-            error = transport_error(call, fault, attempt, self._request_timeout, self.redact)
-            raise error from self._showable(fault)
+            seconds = self._settings.request_timeout
+            error = transport_error(call, failure, attempt, seconds, self.redact)
+            raise error from self._showable(failure)
         finally:
-            self._scopes.discard(scope)
+            self._leave(timeout)
 
     async def close(self) -> None:
         """End every request under way with `ClientClosedError`, and close the session if it is ours."""
         self._closed = True
-        await self._scopes.close()
+        await self._end_timeouts()
         try:
             await self._revoke()
         finally:
-            self._scopes.stop()
-            if self._owns_session and self._session is not None:
+            if self._settings.session is None and self._session is not None:
                 await self._session.close()
+
+    def _timeout(self, seconds: float | None) -> asyncio.Timeout:
+        """A timeout, which the caller enters before it awaits anything, and leaves with `_leave`."""
+        timeout = asyncio.timeout(seconds)
+        self._timeouts.add(timeout)
+        return timeout
+
+    def _leave(self, timeout: asyncio.Timeout) -> None:
+        self._timeouts.discard(timeout)
+        if self._closed and not self._timeouts:
+            self._drained.set()
+
+    async def _end_timeouts(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(now)
+        if self._timeouts:
+            await self._drained.wait()
 
     async def _revoke(self) -> None:
         """Revoke the token if that is wanted; one that cannot be revoked expires by itself."""
-        token = self._tokens.take() if self._tokens else None
+        token = self._tokens.take_for_revocation() if self._tokens else None
         if token is None or self._session is None or self._session.closed:
             return
         call = Call("POST", "/v1/oauth/token/revoke", "", urlencode({"access_token": token}).encode(), _FORM)
         with suppress(aiohttp.ClientError, OSError, InvalidResponseError):
-            await self._ask(self._session, self._auth.headers(), call)
+            await self._exchange(self._session, self._auth.headers(), call)
 
     async def pause(self, seconds: float) -> None:
-        """Sleep, unless the client is closed meanwhile."""
+        """Sleep, or raise `ClientClosedError` if the client is closed meanwhile."""
         self._check_open()
-        scope = self._scopes.open()
+        timeout = self._timeout(None)
         try:
-            async with scope:
+            async with timeout:
                 await self._clock.sleep(seconds)
         except TimeoutError:
             raise ClientClosedError from None
         finally:
-            self._scopes.discard(scope)
+            self._leave(timeout)
 
     def _check_open(self) -> None:
         if self._closed:
             raise ClientClosedError
         if self._session is not None and self._session.closed:
-            raise ClientClosedError("The aiohttp session that this client was given is closed")
+            raise ClientClosedError("The aiohttp session that was given to this client is closed")
 
-    async def _send_in_quota(self, call: Call, attempt: int, give_up: float) -> Answer:
-        """Send once, or again after a refusal that names its end; waiting for quota is no attempt."""
+    async def _send_in_quota(self, call: Call, attempt: int, give_up: float) -> Response:
+        """Send once, or again after a 429 that names a time; waiting for quota is not an attempt."""
         async with self._slots:
             while True:
                 if self._delay() > 0:
@@ -255,7 +232,7 @@ class Transport:
         while (delay := self._delay()) > 0:
             if self._clock.monotonic() + delay > give_up:
                 raise self._spent(request)
-            # Those who wait together do not all go at the same instant.
+            # Calls that wait together are not all sent at the same instant.
             await self.pause(delay + random.uniform(0, _SPREAD))  # noqa: S311 - guards nothing
 
     def _delay(self) -> float:
@@ -267,86 +244,91 @@ class Transport:
         return spent_error(request, self._delay(), self._clock.wall())
 
     async def credentials(self, attempt: int = 1) -> Mapping[str, str]:
-        """The headers that authenticate a request; with OAuth, a token is fetched when none lasts."""
+        """The headers that authenticate a request; with OAuth, this fetches a token where none is valid."""
         return self._auth.headers() if self._tokens is None else await self._tokens.headers(attempt)
 
-    def _send(self, call: Call, attempt: int) -> Awaitable[Answer]:
-        if self._tokens is None:
-            return self._send_as(self._auth.headers(), call, attempt)
-        return self._send_with_token(self._tokens, call, attempt)
+    def _send(self, call: Call, attempt: int) -> Awaitable[Response]:
+        if self._replaceable is None:
+            return self._send_with(self._auth.headers(), call, attempt)
+        return self._send_replacing(self._replaceable, call, attempt)
 
-    async def _send_with_token(self, tokens: Tokens, call: Call, attempt: int) -> Answer:
-        credentials = await tokens.headers(attempt)
+    async def _send_replacing(
+        self, replaceable: ReplaceableCredentials, call: Call, attempt: int
+    ) -> Response:
+        call.is_sent = False
+        credentials = await replaceable.headers(attempt)
         try:
-            return await self._send_as(credentials, call, attempt)
+            return await self._send_with(credentials, call, attempt)
         except AuthenticationError:
-            tokens.reject(credentials)
-        return await self._send_as(await tokens.headers(attempt), call, attempt)
+            call.is_sent = False  # a 401 took no effect
+        return await self._send_with(await replaceable.replace(credentials, attempt), call, attempt)
 
     async def _fetch_token(self, form: bytes, attempt: int) -> AccessToken:
         call = Call("POST", "/v1/oauth/token", "", form, _FORM)
-        token = token_from(await self._send_as(self._auth.headers(), call, attempt), self.redact)
+        token = token_from(await self._send_with(self._auth.headers(), call, attempt), self.redact)
         self.redact = self.redact.hiding(token.token)
         return token
 
-    async def _send_as(self, credentials: Mapping[str, str], call: Call, attempt: int) -> Answer:
+    async def _send_with(self, credentials: Mapping[str, str], call: Call, attempt: int) -> Response:
         self._check_open()
         started = self._clock.monotonic()
+        call.is_sent = True
         try:
-            answer = await self._ask(self._open_session(), credentials, call)
-        except (aiohttp.ClientError, OSError) as fault:
-            if isinstance(fault, TimeoutError):
+            response = await self._exchange(self._open_session(), credentials, call)
+        except (aiohttp.ClientError, OSError) as failure:
+            if isinstance(failure, TimeoutError):
                 self._check_open()  # `close` ends it in the same way
             elapsed = self._clock.monotonic() - started
-            error = transport_error(call, fault, attempt, self._request_timeout, self.redact)
+            seconds = self._settings.request_timeout
+            error = transport_error(call, failure, attempt, seconds, self.redact)
             self._emit(
                 RequestFailed(
                     method=call.method, path=call.path, attempt=attempt, elapsed=elapsed, error=str(error)
                 )
             )
-            raise error from self._showable(fault)
-        allowance = allowance_from(answer)
-        self._keep_books(answer, allowance)
+            raise error from self._showable(failure)
+        allowance = allowance_from(response)
+        self._update_quota(response, allowance)
         if is_wanted(RequestCompleted, self._emit):
             self._emit(
                 RequestCompleted(
                     method=call.method,
                     path=call.path,
-                    status=answer.status,
+                    status=response.status,
                     attempt=attempt,
                     elapsed=self._clock.monotonic() - started,
-                    rate_limit=rate_limit_from(answer, allowance),
+                    rate_limit=rate_limit_from(response, allowance),
                 )
             )
-        if not 200 <= answer.status <= 299:
-            raise error_from(answer, self.redact, LOOK_FOR_IT if call.creates else "")
-        return answer
+        if not 200 <= response.status <= 299:
+            raise error_from(response, self.redact, LOOK_FOR_IT if call.creates else "")
+        return response
 
-    def _showable(self, fault: Exception) -> Exception | None:
-        """The fault as a cause, unless it quotes a secret or an answer, which the traceback would show."""
-        text = message_of(fault)
+    def _showable(self, failure: Exception) -> Exception | None:
+        """The failure as a cause, unless it quotes a secret or a response, which a traceback would show."""
+        text = message_of(failure)
         is_plain = "\n" not in text and len(text) <= LONGEST_REASON
-        return fault if is_plain and self.redact(str(fault)) == str(fault) else None
+        return failure if is_plain and self.redact(str(failure)) == str(failure) else None
 
-    def _keep_books(self, answer: Answer, allowance: Allowance) -> None:
+    def _update_quota(self, response: Response, allowance: Allowance) -> None:
         now = self._clock.monotonic()
         self._quota.answered(now, *allowance)
-        if answer.status == 429:
-            self._quota.refused(now, retry_delay(answer))
+        if response.status == 429:
+            self._quota.refused(now, retry_delay(response))
             delay = self._delay()
             self._emit(QuotaExhausted(delay=delay, retry_at=moment(self._clock.wall() + delay)))
         else:
             self._quota.accepted()
 
-    async def _ask(
+    async def _exchange(
         self, session: aiohttp.ClientSession, credentials: Mapping[str, str], call: Call
-    ) -> Answer:
-        scope = self._scopes.open(bounded=True)
+    ) -> Response:
         headers = credentials
         if call.content_type is not None:
             headers = {**credentials, "Content-Type": call.content_type}
+        timeout = self._timeout(self._settings.request_timeout)
         try:
-            async with scope:
+            async with timeout:
                 response = await session.request(
                     call.method,
                     URL(f"{self._root}{call.path}{call.query}", encoded=True),
@@ -358,11 +340,11 @@ class Transport:
                 )
                 body = await _read(response)
         finally:
-            self._scopes.discard(scope)
-        answer = Answer(str(call), response.status, response.headers, body, self._clock.wall())
+            self._leave(timeout)
+        received = Response(str(call), response.status, response.headers, body, self._clock.wall())
         if len(body) > MAX_BODY:
-            raise invalid(answer, f"the body has more than {MAX_BODY} bytes", self.redact)
-        return answer
+            raise invalid(received, f"the body has more than {MAX_BODY} bytes", self.redact)
+        return received
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -12,7 +12,7 @@ from yarl import URL
 from .._api.calls import is_transient
 from .._api.transport import Transport
 from .._api.trust import Trust, next_url, parse_url
-from .._api.wire import Answer, error_from
+from .._api.wire import Response, error_from
 from .._ground.clock import Clock
 from ..errors import (
     ApiError,
@@ -238,8 +238,8 @@ class File:
             while len(body) < _ERROR_BODY and (piece := await self._source.transport.read(response, attempt)):
                 body += piece
             request = f"GET {response.url.with_query(None)}"
-            answer = Answer(request, response.status, response.headers, body, self._source.clock.wall())
-            raise error_from(answer, self._source.transport.redact)
+            received = Response(request, response.status, response.headers, body, self._source.clock.wall())
+            raise error_from(received, self._source.transport.redact)
 
 
 def _invalid(problem: str) -> InvalidResponseError:

@@ -1,4 +1,4 @@
-"""Time as a value: everything that reads a clock or sleeps is handed one of these."""
+"""Time as a value: everything that reads a clock or sleeps is given one of these."""
 
 import asyncio
 import time
@@ -6,9 +6,9 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the client asks of time; hand in your own to drive it in a test.
+    """What the client needs of time; pass your own to control it in a test.
 
-    All figures are seconds. `monotonic` measures spans, `wall` is the Unix time.
+    All numbers are seconds. `monotonic` measures durations, `wall` is the Unix time.
     """
 
     def monotonic(self) -> float: ...
@@ -32,7 +32,7 @@ class SystemClock:
 
 
 async def sleep_unless(clock: Clock, seconds: float, event: asyncio.Event) -> None:
-    """Sleep for so many seconds, or until the event is set if that is sooner."""
+    """Sleep for `seconds`, or until the event is set if that is sooner."""
     if event.is_set() or seconds <= 0:
         await asyncio.sleep(0)
         return

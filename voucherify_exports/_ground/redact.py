@@ -1,4 +1,4 @@
-"""Keep secrets out of everything that a person may read: messages, reprs, logs and events."""
+"""Keeping secrets out of everything that a person may read: messages, reprs, logs and events."""
 
 import re
 from collections.abc import Iterable
@@ -7,11 +7,15 @@ from attrs import field, frozen
 
 _URL_QUERY = re.compile(r"(https?:[^\s\"'<>?]*)\?[^\s\"'<>]*", re.IGNORECASE)
 _NAMED_TOKEN = re.compile(r"(token\\?[\"']?\s*[=:]\s*\\?[\"']?|bearer\s+)[^\s\"'&<>,;}\\]+", re.IGNORECASE)
+_MOST_OTHERS = 8
+
+SHOWN_OF_APP_ID = 6
+"""Characters of an app id that may be shown."""
 
 
 def shorten(app_id: str) -> str:
     """An app id as it may be shown: its first 6 characters."""
-    return app_id if len(app_id) <= 6 else f"{app_id[:6]}…"
+    return app_id if len(app_id) <= SHOWN_OF_APP_ID else f"{app_id[:SHOWN_OF_APP_ID]}…"
 
 
 def hide_queries(text: str) -> str:
@@ -19,26 +23,30 @@ def hide_queries(text: str) -> str:
     return _URL_QUERY.sub(r"\1?…", text)
 
 
+def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
+    # One secret may be part of another one.
+    return tuple(sorted(filter(None, secrets), key=len, reverse=True))
+
+
 @frozen
 class Redactor:
-    """Hides one client's secrets in text that came from elsewhere."""
+    """Hides the secrets of one client in text from elsewhere.
 
-    _replacements: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    `secrets` are those of the credentials now, `others` the latest few tokens and credentials besides.
+    """
 
-    @classmethod
-    def of(cls, secrets: Iterable[str], app_id: str | None = None) -> "Redactor":
-        """Hide the secrets as a whole, the app id but for its first characters."""
-        replacements = [(secret, "…") for secret in secrets if secret]
-        if app_id:
-            replacements.append((app_id, shorten(app_id)))
-        return cls(tuple(replacements))
+    _secrets: tuple[str, ...] = field(default=(), converter=_longest_first, repr=False)
+    _others: tuple[str, ...] = field(default=(), repr=False)
 
     def hiding(self, secret: str) -> "Redactor":
-        """Hide one more secret; of many, the latest few."""
-        first, latest = self._replacements[:2], self._replacements[2:][-3:]
-        return Redactor((*first, *latest, (secret, "…")))
+        """A redactor that hides one more, such as a token that was fetched."""
+        return Redactor(self._secrets, (*self._others, secret)[-_MOST_OTHERS:])
+
+    def renewed(self, secrets: Iterable[str]) -> "Redactor":
+        """A redactor of the credentials that replace these, which it hides for a while as well."""
+        return Redactor(secrets, (*self._others, *self._secrets)[-_MOST_OTHERS:])
 
     def __call__(self, text: str) -> str:
-        for secret, shown in self._replacements:
-            text = text.replace(secret, shown)
+        for secret in (*self._others, *self._secrets):
+            text = text.replace(secret, "…")
         return _NAMED_TOKEN.sub(r"\1…", hide_queries(text))

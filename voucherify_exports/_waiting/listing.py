@@ -1,7 +1,7 @@
-"""Where on the list of exports the awaited ones are, and which look is worth its request.
+"""Where on the list the awaited exports are expected, and which poll is worth its request.
 
-The list has pages of 100, the newest export first, and reaches back 10,000 exports (Voucherify API
-reference, "List exports"). New exports push the others towards later pages.
+The list has pages of 100 exports, the newest first, and contains the newest 10,000 (Voucherify API reference,
+"List exports"). New exports move the others to later pages. docs/internals.md explains the rules.
 """
 
 import heapq
@@ -17,218 +17,218 @@ from .waiter import Entry
 PAGE_SIZE = 100
 LAST_PAGE = 100
 
-_PATIENCE = 5.0  # seconds
-_SHORTEST = 1e-3  # seconds; a strategy may say that it waits for nothing
+_PATIENCE = 5.0  # seconds until a second request for the same page is sent in parallel
+_SHORTEST = 1e-3  # seconds; a wait strategy may return 0
 
 
 @define(eq=False)
 class Page:
-    """The awaited exports that are expected on one page of the list, and when it is worth a look."""
+    """The awaited exports that are expected on one page of the list, and when to poll it."""
 
     number: int
-    since: float  # how long its exports have been without news
+    silent_since: float  # the earliest time since which an export of it was not polled
     entries: dict[Entry, None] = Factory(dict[Entry, None])
-    looked_at: float = -math.inf
+    polled_at: float = -math.inf
     requests: int = 0  # under way
-    asked_at: float = -math.inf
+    sent_at: float = -math.inf
     _due: float | None = None
 
     @property
     def due(self) -> float:
-        """When the next look is due.
+        """When the next poll is due.
 
-        n exports may see their page looked at n times as often as the policy asks for one of them, but
-        not sooner after another look than the policy's first wait. Who has had no look yet is due by
-        itself, and so is who has come to the deadline.
+        A page with n exports may be polled n times as often as the policy allows for one of them, but not
+        sooner after another poll than the policy's first pause. An export that was never polled, and a
+        waiter at its deadline, make the page due at once.
         """
         if self._due is None:
-            self._due = self._reckon()
+            self._due = self._compute_due()
         if not self.requests:
             return self._due
-        # An answer that is slow gets one rival; only one, lest a slow server gets slower.
-        return max(self._due, self.asked_at + _PATIENCE) if self.requests == 1 else math.inf
+        # A slow request gets one parallel request, and no more: the server may be slow already.
+        return max(self._due, self.sent_at + _PATIENCE) if self.requests == 1 else math.inf
 
-    def changed(self) -> None:
-        """Say that `due` must be reckoned anew."""
+    def invalidate(self) -> None:
+        """Have `due` computed again."""
         self._due = None
 
     def urgency(self, now: float) -> float:
-        """How much waiting a look would end.
+        """How much waiting a poll would end.
 
-        Exports finish all the time: the delay that has gathered grows with their number, and with the
-        square of the time without news.
+        Exports finish all the time: the delay that has accumulated grows with their number, and with the
+        square of the time since the last poll.
         """
-        return len(self.entries) * (now - self.since) ** 2
+        return len(self.entries) * (now - self.silent_since) ** 2
 
-    def _reckon(self) -> float:
-        rate, floor, seen, first, last = 0.0, math.inf, math.inf, math.inf, math.inf
+    def _compute_due(self) -> float:
+        rate, floor, polled, unpolled_due, deadline = 0.0, math.inf, math.inf, math.inf, math.inf
         for entry in self.entries:
             for waiter in entry.waiters:
                 floor = min(floor, waiter.floor)
-                last = min(last, waiter.deadline)
-            if entry.looked_at is None or entry.misses:
-                first = min(first, entry.due)
+                deadline = min(deadline, waiter.deadline)
+            if entry.polled_at is None or entry.misses:
+                unpolled_due = min(unpolled_due, entry.due)
             else:
                 rate += 1 / max(entry.delay, _SHORTEST)
-                seen = min(seen, entry.looked_at)
-        shared = max(seen, self.looked_at) + 1 / rate if rate else math.inf
-        return min(max(min(first, shared), self.looked_at + floor), last)
+                polled = min(polled, entry.polled_at)
+        shared_due = max(polled, self.polled_at) + 1 / rate if rate else math.inf
+        return min(max(min(unpolled_due, shared_due), self.polled_at + floor), deadline)
 
 
 class Listing:
-    """All awaited exports: each on the page where it is expected, or alone."""
+    """All awaited exports: each on the page where it is expected, or queued for a GET of its own."""
 
     def __init__(self) -> None:
         self._pages: dict[int, Page] = {}
-        self._alone: list[tuple[float, int, Entry]] = []
+        self._queued: list[tuple[float, int, Entry]] = []
         self._order = itertools.count()
-        self._last: dict[int, Export] = {}  # of each page that was seen
+        self._oldest: dict[int, Export] = {}  # the last export of each page that was polled
 
     def add(self, entry: Entry, now: float) -> None:
-        """Expect an export where its age says, or on the first page that has room."""
-        self._put(entry, self._locate(entry.seen) if entry.seen else self._with_room(1), now)
+        """Expect an export on the page of its age, or on the first page that has room."""
+        self._put(entry, self._locate(entry.latest) if entry.latest else self._with_room(1), now)
 
     def remove(self, entry: Entry) -> None:
-        """Forget an export that nobody waits for any more."""
-        page = self._pages.get(entry.place or 0)
+        """Forget an export that is no longer awaited."""
+        page = self._pages.get(entry.page_number or 0)
         if page is not None:
             del page.entries[entry]
-            page.changed()
+            page.invalidate()
 
-    def touch(self, entry: Entry) -> None:
-        """Say that somebody else waits for an export, or by another policy."""
-        if entry.place is None:
+    def reschedule(self, entry: Entry) -> None:
+        """Take over that the due time of an export changed."""
+        if entry.page_number is None:
             self._queue(entry)
         else:
-            self._pages[entry.place].changed()
+            self._pages[entry.page_number].invalidate()
 
     def pick(self, now: float) -> Page | Entry | None:
-        """The look that is due and ends the most waiting: a page, or one export by itself."""
+        """The poll that is due and ends the most waiting: of a page, or of one export by a GET."""
         pages = [page for page in self._idle_pages() if page.due <= now]
         page = max(pages, key=lambda page: page.urgency(now), default=None)
-        alone = self._first_alone()
+        entry = self._next_queued()
         if (
-            alone is not None
-            and alone.due <= now
-            and (page is None or page.urgency(now) < (now - alone.since) ** 2)
+            entry is not None
+            and entry.due <= now
+            and (page is None or page.urgency(now) < (now - entry.silent_since) ** 2)
         ):
-            return alone
+            return entry
         if page is not None and len(page.entries) == 1:
-            return next(iter(page.entries))  # as dear as the page, and surely about this one
+            return next(iter(page.entries))  # a GET costs the same, and certainly returns this export
         return page
 
     def next_due(self) -> float:
-        """When the next look is due."""
-        alone = self._first_alone()
+        """When the next poll is due."""
+        entry = self._next_queued()
         pages = min((page.due for page in self._idle_pages()), default=math.inf)
-        return pages if alone is None else min(pages, alone.due)
+        return pages if entry is None else min(pages, entry.due)
 
-    def looked_at_entry(self, entry: Entry, now: float) -> None:
-        """One export was looked at by itself: from now on it is expected where its age says."""
-        entry.looked_at, entry.misses = now, 0
-        if entry.place is None:
-            self._put(entry, self._locate(entry.seen) if entry.seen else None, now)
+    def entry_polled(self, entry: Entry, now: float) -> None:
+        """A GET for one export ended: from now on it is expected on the page of its age."""
+        entry.polled_at, entry.misses = now, 0
+        if entry.page_number is None:
+            self._put(entry, self._locate(entry.latest) if entry.latest else None, now)
             return
-        page = self._pages[entry.place]
-        page.changed()
+        page = self._pages[entry.page_number]
+        page.invalidate()
         if len(page.entries) == 1:
             self._renew(page, now)
 
-    def looked_at_page(self, page: Page, covered: list[Entry], shown: ExportPage, now: float) -> None:
-        """A page was looked at: whoever was expected there and not shown is somewhere else."""
+    def page_polled(self, page: Page, covered: list[Entry], shown: ExportPage, now: float) -> None:
+        """A page was polled: exports that were expected on it and are missing are expected elsewhere."""
         self._renew(page, now)
         ids = {export.id for export in shown.exports}
         if shown.exports:
-            self._last[page.number] = shown.exports[-1]
+            self._oldest[page.number] = shown.exports[-1]
         is_last = not shown.exports or page.number * PAGE_SIZE >= shown.total or page.number == LAST_PAGE
         for entry in covered:
-            if entry.waiters and entry.place == page.number and entry.export_id not in ids:
+            if entry.waiters and entry.page_number == page.number and entry.export_id not in ids:
                 entry.misses += 1
-                self._move(entry, self._elsewhere(entry, page, shown, len(covered), is_last), now)
+                self._move(entry, self._next_place(entry, page, shown, len(covered), is_last), now)
 
     def found(self, entry: Entry, page: Page, now: float) -> None:
-        """An export was shown on a page."""
-        entry.looked_at, entry.misses = now, 0
-        if entry.place != page.number:
+        """A page contained an export."""
+        entry.polled_at, entry.misses = now, 0
+        if entry.page_number != page.number:
             self._move(entry, page.number, now)
 
     def failed(self, page: Page, now: float) -> None:
-        """A page could not be looked at: its next look is as if this one had brought no change."""
+        """A poll of a page failed: the next one is due as if this one had shown no change."""
         self._renew(page, now)
         for entry in page.entries:
-            entry.looked_at = now
+            entry.polled_at = now
 
     def isolate(self, entry: Entry) -> None:
-        """Give an export a GET of its own the next time."""
+        """Poll an export by a GET of its own the next time."""
         self._move(entry, None, 0.0)
 
     def isolate_all(self) -> None:
-        """Give each export a GET of its own the next time."""
+        """Poll each export by a GET of its own the next time."""
         for page in self._pages.values():
             for entry in list(page.entries):
                 self.isolate(entry)
 
     def _renew(self, page: Page, now: float) -> None:
-        page.looked_at = page.since = now
-        page.changed()
+        page.polled_at = page.silent_since = now
+        page.invalidate()
 
-    def _elsewhere(
-        self, entry: Entry, page: Page, shown: ExportPage, companions: int, is_last: bool
+    def _next_place(
+        self, entry: Entry, page: Page, shown: ExportPage, covered: int, is_last: bool
     ) -> int | None:
-        """The page to look for an export that this one did not show; `None` for a GET of its own."""
-        # As long as looking on may be cheaper than a GET for each of them.
-        after = None if is_last or entry.misses >= companions else self._with_room(page.number + 1)
-        if entry.seen is None or not shown.exports:
+        """The page on which to expect an export that this page lacks; `None` for a GET of its own."""
+        # The next page, as long as that may be cheaper than a GET for each of them.
+        after = None if is_last or entry.misses >= covered else self._with_room(page.number + 1)
+        if entry.latest is None or not shown.exports:
             return after
-        if entry.seen.created_at <= shown.exports[-1].created_at:
+        if entry.latest.created_at <= shown.exports[-1].created_at:
             return after
-        if entry.seen.created_at > shown.exports[0].created_at and page.number > 1:
+        if entry.latest.created_at > shown.exports[0].created_at and page.number > 1:
             return page.number - 1
-        return None  # it should have been here: deleted, malformed, or not yet on the list
+        return None  # it should be on this page: it was deleted, is malformed, or is not yet on the list
 
-    def _with_room(self, place: int) -> int | None:
-        """The first page from this one on that may hold one more: what is more than a page is on the next."""
-        while place in self._pages and len(self._pages[place].entries) >= PAGE_SIZE:
-            place += 1
-        return place if place <= LAST_PAGE else None
+    def _with_room(self, number: int) -> int | None:
+        """The first page from this one on that has room for one more export."""
+        while number in self._pages and len(self._pages[number].entries) >= PAGE_SIZE:
+            number += 1
+        return number if number <= LAST_PAGE else None
 
     def _locate(self, export: Export) -> int | None:
-        """The page where an export of this age should be, as far as pages have been seen."""
-        for number in sorted(self._last):
-            if export.created_at >= self._last[number].created_at:
+        """The page that should contain an export of this age, as far as pages were polled."""
+        for number in sorted(self._oldest):
+            if export.created_at >= self._oldest[number].created_at:
                 return number
-        after = max(self._last, default=0) + 1
+        after = max(self._oldest, default=0) + 1
         return after if after <= LAST_PAGE else None
 
-    def _move(self, entry: Entry, place: int | None, now: float) -> None:
+    def _move(self, entry: Entry, number: int | None, now: float) -> None:
         self.remove(entry)
-        self._put(entry, place, now)
+        self._put(entry, number, now)
 
-    def _put(self, entry: Entry, place: int | None, now: float) -> None:
-        entry.place = place
-        if place is None:
+    def _put(self, entry: Entry, number: int | None, now: float) -> None:
+        entry.page_number = number
+        if number is None:
             self._queue(entry)
             return
-        page = self._pages.setdefault(place, Page(place, now))
+        page = self._pages.setdefault(number, Page(number, now))
         page.entries[entry] = None
-        page.since = min(page.since, entry.since)
-        page.changed()
+        page.silent_since = min(page.silent_since, entry.silent_since)
+        page.invalidate()
 
     def _queue(self, entry: Entry) -> None:
-        heapq.heappush(self._alone, (entry.due, next(self._order), entry))
+        heapq.heappush(self._queued, (entry.due, next(self._order), entry))
 
-    def _first_alone(self) -> Entry | None:
-        """The first of those alone by the time that it is due; what the queue holds may be out of date."""
-        while self._alone:
-            due, _, entry = self._alone[0]
-            if entry.place is None and entry.waiters and not entry.request and entry.due == due:
+    def _next_queued(self) -> Entry | None:
+        """The queued export that is due first; items of the queue that are out of date are dropped."""
+        while self._queued:
+            due, _, entry = self._queued[0]
+            if entry.page_number is None and entry.waiters and not entry.request and entry.due == due:
                 return entry
-            heapq.heappop(self._alone)
+            heapq.heappop(self._queued)
         return None
 
     def _idle_pages(self) -> Iterator[Page]:
-        return (page for page in self._pages.values() if page.entries and not _is_asked_for(page.entries))
+        return (page for page in self._pages.values() if page.entries and not _has_request(page.entries))
 
 
-def _is_asked_for(entries: dict[Entry, None]) -> bool:
+def _has_request(entries: dict[Entry, None]) -> bool:
     return len(entries) == 1 and next(iter(entries)).request is not None

@@ -1,4 +1,4 @@
-"""Who waits, and for which export; the times are the clock's monotonic seconds."""
+"""The waits, and the exports they wait for; all times are the clock's monotonic seconds."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,38 +12,38 @@ from ..polling import PollPolicy
 
 @define(eq=False, weakref_slot=False)
 class Inbox:
-    """Where a call hears of its waiters: one for `wait_until_done`, many for `wait_many`."""
+    """How a call learns that its waiters changed: `wait_until_done` has one waiter, `wait_many` many."""
 
-    _told: list["Waiter"] | None = None  # made when needed: there are thousands of inboxes
+    _changed: list["Waiter"] | None = None  # created when needed: there are thousands of inboxes
     _signal: asyncio.Future[None] | None = None
 
-    def put(self, waiter: "Waiter") -> None:
-        """Say that there is news for a waiter."""
-        if self._told is None:
-            self._told = []
-        self._told.append(waiter)
+    def notify(self, waiter: "Waiter") -> None:
+        """Report that a waiter has an outcome, or updates for its callback."""
+        if self._changed is None:
+            self._changed = []
+        self._changed.append(waiter)
         if self._signal is not None and not self._signal.done():
             self._signal.set_result(None)
 
-    def news(self) -> asyncio.Future[None]:
-        """What to wait for; not a coroutine, whose frame would be kept for each of thousands."""
+    def notified(self) -> asyncio.Future[None]:
+        """A future to await; a coroutine would keep a frame for each of thousands of waits."""
         self._signal = asyncio.get_running_loop().create_future()
-        if self._told is not None:
+        if self._changed is not None:
             self._signal.set_result(None)
         return self._signal
 
     def take(self) -> list["Waiter"]:
-        """The waiters that there was news for since last time; one may be there twice."""
-        told, self._told = self._told, None
-        return told or []
+        """The waiters that were notified since the last call; a waiter may be among them twice."""
+        changed, self._changed = self._changed, None
+        return changed or []
 
 
 @define(eq=False, weakref_slot=False)
 class Waiter:
     """One wait of one call.
 
-    `due` is when the policy asks for the next look, and `delay` how long it waits between two now.
-    `ends` is the deadline, but a little later while the last look is under way.
+    `due` is when the policy wants the next poll, and `delay` is its present pause between two polls. `ends`
+    is the deadline, or a little later while the last poll is under way.
     """
 
     entry: "Entry"
@@ -66,33 +66,33 @@ class Waiter:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it has no outcome yet, and its call has not left."""
+        """Whether it has no outcome yet, and its call has not been cancelled."""
         return self.outcome is None and self in self.entry.waiters
 
     @property
     def floor(self) -> float:
-        """The least seconds between two looks, however many wait."""
+        """The fewest seconds between two polls, however many waiters there are."""
         return min(self.policy.initial, self.delay)
 
     def learn(self, export: Export) -> None:
-        """Take what an answer showed, unless an earlier one showed it further on."""
+        """Take over the state in a response, unless an earlier response was further on."""
         previous = self.latest.status if self.latest else None
         if rank(export.status) < rank(previous):
             return
         self.latest = export
         if export.status is not previous and self.on_update is not None:
             self.updates = [*(self.updates or ()), export]
-            self.inbox.put(self)
+            self.inbox.notify(self)
 
-    def tell_updates(self) -> None:
-        """Call back for each change of status since last time, in order."""
+    def run_callbacks(self) -> None:
+        """Call `on_update` for each change of status since the last call, in order."""
         updates, self.updates = self.updates, None
         if self.on_update is not None:
             for export in updates or ():
                 self.on_update(export)
 
-    def look_again(self, now: float) -> None:
-        """Set the next look by the policy, if the one it asked for has been taken."""
+    def schedule_poll(self, now: float) -> None:
+        """Set the time of the next poll by the policy, if the previous one is over."""
         if self.due <= now:
             self.delay = self.policy.delay(self.polls, self.latest)
             self.due = min(now + self.delay, self.deadline)
@@ -100,43 +100,44 @@ class Waiter:
 
 @define(eq=False, weakref_slot=False)
 class Entry:
-    """One id, and who waits for it.
+    """One export id, and the waiters for it.
 
-    `place` is the page of the list where it is expected, `None` where it gets a GET of its own.
+    `page_number` is the page of the list where it is expected, `None` if it gets a GET of its own. `misses`
+    counts the pages that should have contained it and did not. `request` is its GET under way.
     """
 
     export_id: str
     waiters: list[Waiter] = Factory(list[Waiter])
-    place: int | None = None
-    seen: Export | None = None
-    looked_at: float | None = None
+    page_number: int | None = None
+    latest: Export | None = None
+    polled_at: float | None = None
     misses: int = 0
     lacked_result: bool = False
     request: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> ExportStatus | None:
-        """The furthest status that an answer showed."""
-        return self.seen.status if self.seen else None
+        """The furthest status that a response contained."""
+        return self.latest.status if self.latest else None
 
     @property
     def due(self) -> float:
-        """When the first of the waiters asks for a look."""
+        """When the first of the waiters wants a poll."""
         return min(waiter.due for waiter in self.waiters)
 
     @property
     def delay(self) -> float:
-        """The shortest wait between two looks that a waiter asks for."""
+        """The shortest pause between two polls that a waiter wants."""
         return min(waiter.delay for waiter in self.waiters)
 
     @property
-    def since(self) -> float:
-        """How long there has been no look at it."""
-        return min(waiter.started for waiter in self.waiters) if self.looked_at is None else self.looked_at
+    def silent_since(self) -> float:
+        """The time of its last poll, or of the first wait for it."""
+        return min(waiter.started for waiter in self.waiters) if self.polled_at is None else self.polled_at
 
 
 def rank(status: ExportStatus | None) -> int:
-    """How far an export is; a status that this version does not know is somewhere on the way."""
+    """The order of the statuses; an unknown status is between SCHEDULED and DONE."""
     if status is None:
         return -1
     return {ExportStatus.SCHEDULED: 0, ExportStatus.DONE: 2, ExportStatus.ERROR: 2}.get(status, 1)
