@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,30 @@ class TestArguments:
         assert run(dag).state == "success"
         assert creates(sandbox)[0]["parameters"]["filters"] == where(created_at=day).to_dict()
 
+    def test_filters_may_hold_times(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
+        """Times and dates in the API's form of filters are sent as the API takes them, once per task."""
+        conditions = {"$after": [datetime(2026, 1, 1, tzinfo=UTC)], "$before": [date(2026, 1, 2)]}
+        sandbox.fail(download=True, status=404)
+        with dag_of("times", retries=1) as dag:
+            VoucherifyExportOperator(
+                task_id="export",
+                exported_object="order",
+                fields=("id", "status"),
+                filters={"created_at": {"conditions": conditions}},
+                output_path=str(tmp_path / "orders.csv"),
+            )
+
+        assert run(dag).state == "success"
+        [body] = creates(sandbox)
+        assert body["parameters"] == {
+            "fields": ["id", "status"],
+            "filters": {
+                "created_at": {
+                    "conditions": {"$after": ["2026-01-01T00:00:00.000Z"], "$before": ["2026-01-02"]}
+                }
+            },
+        }
+
     @pytest.mark.parametrize(
         ("wrong", "reason"),
         [
@@ -223,6 +247,9 @@ class TestArguments:
             ({"output_path": "vouchers.xml"}, "the path must end in one of .csv"),
             ({"output_path": "s3://lake/vouchers.csv"}, "No filesystem registered for scheme s3"),
             ({"fields": "{{ 'code' }}"}, "fields are a list of names"),
+            ({"fields": "code", "strict": False}, "fields are a list of names"),
+            ({"filters": {"code": {"conditions": {"$is": [b"x"]}}}}, "a filter takes str"),
+            ({"exported_object": "vuocher"}, "'vuocher' is no exported object (nearest: voucher)"),
         ],
     )
     def test_wrong_ones_are_not_tried_again(

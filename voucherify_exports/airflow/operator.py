@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException
 
-from .._api.parameters import name_of, payload_of
+from ..catalog import check_parameters
 from ..errors import VoucherifyExportsError
-from ..filters import Filters
+from ..filters import Filters, filters_to_wire
 from ..tables import CellOptions, check_target
 from ._creation import Creation
 from ._outcome import HOPELESS, LOST, Outcome, kind_of, outcome_of, verdict
@@ -111,16 +111,23 @@ class VoucherifyExportOperator(BaseOperator):
         return VoucherifyHook(self.voucherify_conn_id)
 
     def _creation(self, context: "Context") -> Creation:
-        name = name_of(self.exported_object, "an exported object")
-        request = payload_of(
-            name,
-            fields=self.fields,
-            order=self.order,
-            filters=self.filters,
-            campaign_id=self.campaign_id,
-            strict=self.strict,
-        )
-        request |= {"connection": self.voucherify_conn_id, "exported_object": name}
+        fields = self.fields
+        if fields is not None and not isinstance(fields, str):  # a str is refused where fields are checked
+            fields = [*fields]  # the store returns lists, and the request is compared with what it returns
+        parameters: dict[str, Any] = {
+            "order": self.order,
+            "fields": fields,
+            "filters": None if self.filters is None else filters_to_wire(self.filters),
+            "campaign_id": self.campaign_id,
+        }
+        if self.strict:
+            check_parameters(self.exported_object, **parameters)
+        request: dict[str, Any] = {
+            "connection": self.voucherify_conn_id,
+            "exported_object": self.exported_object,
+        }
+        if given := {name: value for name, value in parameters.items() if value is not None}:
+            request["parameters"] = given
         return Creation(context["task_state_store"], request)
 
     @contextmanager
