@@ -84,12 +84,12 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     },
     "airflow": {
         "airflow": {"hook", "operator", "sensor", "trigger"},
-        "operator": {"_creation", "_outcome", "hook", "trigger"},
-        "sensor": {"_outcome", "hook", "trigger"},
-        "trigger": {"_clients", "_outcome", "hook"},
+        "operator": {"_creation", "_payload", "hook", "trigger"},
+        "sensor": {"_payload", "hook", "trigger"},
+        "trigger": {"_clients", "_payload", "hook"},
         "_clients": {"hook"},
         "_creation": set(),
-        "_outcome": set(),
+        "_payload": set(),
         "hook": set(),
     },
 }

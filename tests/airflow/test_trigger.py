@@ -30,13 +30,13 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[ExportsClient]:
     """The clients that are made, in order."""
     made: list[ExportsClient] = []
-    make = _clients.client_of
+    make = _clients.make_client
 
     def making(*arguments: Any, **options: Any) -> ExportsClient:
         made.append(make(*arguments, **options))
         return made[-1]
 
-    monkeypatch.setattr(_clients, "client_of", making)
+    monkeypatch.setattr(_clients, "make_client", making)
     return made
 
 
@@ -62,7 +62,7 @@ def is_closed(client: ExportsClient) -> bool:
 
 
 def nobody_waits() -> bool:
-    return not any(_clients._shared.values())
+    return not any(_clients._clients.values())
 
 
 class TestEvent:

@@ -11,22 +11,24 @@ from attrs import define
 
 from ..client import ExportsClient
 from ..events import Event, log_event
-from .hook import client_of
+from .hook import make_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 # All that a connection says: one that was changed is another one, and gets a client of its own.
-_Said: TypeAlias = tuple[str | int | None, ...]
+_ConnectionKey: TypeAlias = tuple[str | int | None, ...]
 
 
 @define
-class _Shared:
+class _SharedClient:
     client: ExportsClient
     users: int = 0
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Said, _Shared]] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_ConnectionKey, _SharedClient]] = (
+    WeakKeyDictionary()
+)
 
 
 def _log_apart(event: Event) -> None:
@@ -37,8 +39,8 @@ def _log_apart(event: Event) -> None:
 @asynccontextmanager
 async def shared_client(connection: "Connection") -> AsyncGenerator[ExportsClient]:
     """A client of this connection, shared with whoever uses it now, and closed by the last of them."""
-    here = _shared.setdefault(asyncio.get_running_loop(), {})
-    said = (
+    clients = _clients.setdefault(asyncio.get_running_loop(), {})
+    key = (
         connection.host,
         connection.port,
         connection.schema,
@@ -48,14 +50,14 @@ async def shared_client(connection: "Connection") -> AsyncGenerator[ExportsClien
     )
     # Nothing is awaited between finding a client and counting its user, nor between the last
     # user's leaving and forgetting the client, so that none is taken that is being closed.
-    if said not in here:
-        here[said] = _Shared(client_of(connection, on_event=_log_apart))
-    shared = here[said]
+    if key not in clients:
+        clients[key] = _SharedClient(make_client(connection, on_event=_log_apart))
+    shared = clients[key]
     shared.users += 1
     try:
         yield shared.client
     finally:
         shared.users -= 1
         if not shared.users:
-            del here[said]
+            del clients[key]
             await shared.client.close()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import TaskStateStoreAccessor
 
 _KEY = "voucherify_export"
-_CLOCKS_DIFFER_BY = timedelta(minutes=1)
+_CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 class Creation:
@@ -27,46 +27,48 @@ class Creation:
 
     async def export_id(self, client: ExportsClient) -> str:
         """The id of this task instance's export, which is created when no earlier try did that."""
-        earlier = self._earlier()
-        if "export_id" in earlier:
-            return str(earlier["export_id"])
+        state = self._stored_state()
+        if "export_id" in state:
+            return str(state["export_id"])
         export = None
-        if earlier:
-            export = await _find(client, self._request, datetime.fromisoformat(earlier["asked_at"]))
+        if state:
+            export = await _find_created(client, self._request, datetime.fromisoformat(state["requested_at"]))
         if export is None:
-            self._keep(asked_at=datetime.now(UTC).isoformat())
+            self._store_state(requested_at=datetime.now(UTC).isoformat())
             export = await client.create_export(
                 self._request["exported_object"], **self._request.get("parameters", {}), strict=False
             )
-        self._keep(export_id=export.id)
+        self._store_state(export_id=export.id)
         return export.id
 
     def forget(self) -> None:
         """Let whoever comes next create another export."""
         self._store.delete(_KEY)
 
-    def _earlier(self) -> Mapping[str, Any]:
-        kept = self._store.get(_KEY)
-        return kept if isinstance(kept, dict) and kept["request"] == self._request else {}
+    def _stored_state(self) -> Mapping[str, Any]:
+        state = self._store.get(_KEY)
+        return state if isinstance(state, dict) and state["request"] == self._request else {}
 
-    def _keep(self, **what: str) -> None:
-        self._store.set(_KEY, {"request": dict(self._request), **what})
+    def _store_state(self, **state: str) -> None:
+        self._store.set(_KEY, {"request": dict(self._request), **state})
 
 
-async def _find(client: ExportsClient, request: Mapping[str, Any], asked_at: datetime) -> Export | None:
+async def _find_created(
+    client: ExportsClient, request: Mapping[str, Any], requested_at: datetime
+) -> Export | None:
     """The export of a try that ended before it knew the id: one that was asked for alike since then.
 
     Another task's that was asked for alike is as good: it has the same content.
     """
     async for export in client.list_exports():
-        if export.created_at < asked_at - _CLOCKS_DIFFER_BY:
+        if export.created_at < requested_at - _CLOCK_TOLERANCE:
             return None
-        if _parameters(export.to_dict()) == _parameters(request) and not export.is_failed:
+        if _comparable(export.to_dict()) == _comparable(request) and not export.is_failed:
             return export
     return None
 
 
-def _parameters(wire: Mapping[str, Any]) -> list[Any]:
+def _comparable(wire: Mapping[str, Any]) -> list[Any]:
     """What an export is made of, in a form that Voucherify's echo has in common with the request."""
     parameters: dict[str, Any] = wire.get("parameters") or {}
     filters: dict[str, Any] = {"junction": "and"} | (parameters.get("filters") or {})

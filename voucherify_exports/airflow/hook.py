@@ -59,7 +59,7 @@ class VoucherifyHook(BaseHook):
 
     def get_conn(self) -> ExportsClient:
         """A client, which the caller closes; `ConfigurationError` for what cannot be right."""
-        return client_of(self.get_connection(self.voucherify_conn_id))
+        return make_client(self.get_connection(self.voucherify_conn_id))
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether Voucherify takes the credentials, and what it says: costs one request."""
@@ -69,24 +69,24 @@ class VoucherifyHook(BaseHook):
             return False, str(error)
         return True, f"Voucherify answers: the project has {page.total} exports"
 
-    def run(self, ask: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
+    def run(self, call: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
         """What a client is asked for: waits for it, outside of any event loop, and closes the client.
 
         >>> page = VoucherifyHook("voucherify_shop").run(lambda client: client.list_page())
         """
-        return asyncio.run(_asked(self.get_conn(), ask))
+        return asyncio.run(_call(self.get_conn(), call))
 
 
-def client_of(connection: "Connection", *, on_event: EventHook | None = None) -> ExportsClient:
+def make_client(connection: "Connection", *, on_event: EventHook | None = None) -> ExportsClient:
     """A client of the project that a connection leads to."""
     try:
-        return ExportsClient(on_event=on_event, **_options(connection))
+        return ExportsClient(on_event=on_event, **_client_options(connection))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"connection {connection.conn_id!r}: {error}") from None
 
 
-def _options(connection: "Connection") -> dict[str, Any]:
-    extra = {name: value for name, value in _extra(connection.extra).items() if value is not None}
+def _client_options(connection: "Connection") -> dict[str, Any]:
+    extra = {name: value for name, value in _parse_extra(connection.extra).items() if value is not None}
     for name in sorted(extra.keys() - {*OPTIONS}):
         nearest = get_close_matches(name, OPTIONS)
         hint = f"nearest: {', '.join(nearest)}" if nearest else f"known: {', '.join(sorted(OPTIONS))}"
@@ -102,7 +102,7 @@ def _options(connection: "Connection") -> dict[str, Any]:
     return options | _address(connection)
 
 
-def _extra(text: str | None) -> Mapping[str, Any]:
+def _parse_extra(text: str | None) -> Mapping[str, Any]:
     try:
         extra = json.loads(text or "{}")
         return {**extra}
@@ -121,6 +121,6 @@ def _address(connection: "Connection") -> dict[str, str]:
     return {"base_url": url if connection.port is None else f"{url}:{connection.port}"}
 
 
-async def _asked(client: ExportsClient, ask: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
+async def _call(client: ExportsClient, call: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
     async with client:
-        return await ask(client)
+        return await call(client)

@@ -15,7 +15,7 @@ from ..errors import VoucherifyExportsError
 from ..filters import Filters, filters_to_wire
 from ..tables import CellOptions, check_target
 from ._creation import Creation
-from ._outcome import HOPELESS, LOST, Outcome, kind_of, outcome_of, verdict
+from ._payload import NEED_NEW_EXPORT, PERMANENT, EventPayload, error_class, task_error, wait_for
 from .hook import VoucherifyHook
 from .trigger import VoucherifyExportTrigger
 
@@ -85,8 +85,8 @@ class VoucherifyExportOperator(BaseOperator):
 
     def execute(self, context: "Context") -> str:
         """Create the export, and wait for it."""
-        with self._judging(context):
-            self._place()
+        with self._raising_task_errors(context):
+            self._prepare_target()
             creation = self._creation(context)
             export_id = self._hook.run(creation.export_id)
         context["ti"].xcom_push("export_id", export_id)
@@ -94,14 +94,14 @@ class VoucherifyExportOperator(BaseOperator):
             deadline = None if self.timeout is None else datetime.now(UTC) + timedelta(seconds=self.timeout)
             trigger = VoucherifyExportTrigger(export_id, self.voucherify_conn_id, deadline)
             self.defer(trigger=trigger, method_name="execute_complete")
-        event = self._hook.run(lambda client: outcome_of(client, export_id, self.timeout))
+        event = self._hook.run(lambda client: wait_for(client, export_id, self.timeout))
         return self.execute_complete(context, event)
 
-    def execute_complete(self, context: "Context", event: Outcome) -> str:
+    def execute_complete(self, context: "Context", event: EventPayload) -> str:
         """Go on when the wait is over: write the file."""
         if event["status"] != "success":
-            raise self._verdict(context, kind_of(event), event["reason"])
-        with self._judging(context):
+            raise self._task_error(context, error_class(event), event["reason"])
+        with self._raising_task_errors(context):
             self._write(event["export"]["id"])
         self._creation(context).forget()  # so that running the task again brings what is new
         return self.output_path
@@ -131,40 +131,40 @@ class VoucherifyExportOperator(BaseOperator):
         return Creation(context["task_state_store"], request)
 
     @contextmanager
-    def _judging(self, context: "Context") -> Generator[None]:
+    def _raising_task_errors(self, context: "Context") -> Generator[None]:
         try:
             yield
         except (VoucherifyExportsError, TypeError, ValueError) as error:
-            raise self._verdict(context, type(error), str(error)) from error
+            raise self._task_error(context, type(error), str(error)) from error
 
-    def _verdict(self, context: "Context", kind: type[Exception], reason: str) -> AirflowException:
-        if issubclass(kind, LOST):
+    def _task_error(self, context: "Context", error: type[Exception], reason: str) -> AirflowException:
+        if issubclass(error, NEED_NEW_EXPORT):
             self._creation(context).forget()
-        return verdict(kind, reason, final=HOPELESS)
+        return task_error(error, reason, permanent=PERMANENT)
 
-    def _place(self) -> "Path | ObjectStoragePath":
+    def _prepare_target(self) -> "Path | ObjectStoragePath":
         """Where the file goes; raises for a place where none can be."""
         local = self.output_path.removeprefix("file://")
         path = Path(local)
         if "://" in local:
             check_target(Path(gettempdir(), path.name))  # where it is written before it is uploaded
-            place = ObjectStoragePath(local)
-            _ = place.fs  # raises when Airflow has none for the scheme
-            return place
+            target = ObjectStoragePath(local)
+            _ = target.fs  # raises when Airflow has none for the scheme
+            return target
         path.parent.mkdir(parents=True, exist_ok=True)
         check_target(path)
         return path
 
     def _write(self, export_id: str) -> None:
-        place = self._place()
-        if isinstance(place, Path):
-            self._save(export_id, place)
+        target = self._prepare_target()
+        if isinstance(target, Path):
+            self._save(export_id, target)
             return
         with TemporaryDirectory() as folder:
-            file = Path(folder, place.name)
+            file = Path(folder, target.name)
             self._save(export_id, file)
             # In one call: some stores keep a file that is written bit by bit even when writing it fails.
-            place.fs.put_file(str(file), place.path)
+            target.fs.put_file(str(file), target.path)
 
     def _save(self, export_id: str, path: Path) -> None:
         self._hook.run(lambda client: client.save(export_id, path, cells=self.cells))

@@ -7,7 +7,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from ..errors import ExportFailedError, VoucherifyExportsError, WaitTimeoutError
-from ._outcome import HOPELESS, LOST, Outcome, kind_of, verdict, without_token
+from ._payload import NEED_NEW_EXPORT, PERMANENT, EventPayload, error_class, task_error, without_token
 from .hook import VoucherifyHook
 from .trigger import VoucherifyExportTrigger
 
@@ -57,18 +57,18 @@ class VoucherifyExportSensor(BaseSensorOperator):
             if export.is_failed:
                 raise ExportFailedError(export)
         except (VoucherifyExportsError, TypeError, ValueError) as error:
-            raise verdict(type(error), str(error), final=_FINAL) from error
+            raise task_error(type(error), str(error), permanent=_PERMANENT) from error
         return PokeReturnValue(export.is_done, without_token(export))
 
-    def execute_complete(self, context: "Context", event: Outcome) -> dict[str, Any]:
+    def execute_complete(self, context: "Context", event: EventPayload) -> dict[str, Any]:
         """Go on when the trigger has fired."""
         if event["status"] == "success":
             export: dict[str, Any] = event["export"]
             return export
-        kind, reason = kind_of(event), event["reason"]
-        if kind is WaitTimeoutError:
+        error, reason = error_class(event), event["reason"]
+        if error is WaitTimeoutError:
             raise AirflowSensorTimeout(reason)
-        raise verdict(kind, reason, final=_FINAL)
+        raise task_error(error, reason, permanent=_PERMANENT)
 
 
-_FINAL = (*HOPELESS, *LOST)
+_PERMANENT = (*PERMANENT, *NEED_NEW_EXPORT)

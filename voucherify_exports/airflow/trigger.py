@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from ..errors import VoucherifyExportsError
 from ..models import Export
 from ._clients import shared_client
-from ._outcome import Outcome, failure, outcome_of
+from ._payload import EventPayload, error_payload, wait_for
 from .hook import VoucherifyHook
 
 _logger = logging.getLogger("voucherify_exports")
@@ -50,17 +50,17 @@ class VoucherifyExportTrigger(BaseTrigger):
     async def run(self) -> AsyncGenerator[TriggerEvent]:
         """Wait, and yield the one event."""
         # The client is let go of first: a generator may be left where it yields.
-        yield TriggerEvent(await self._outcome())  # type: ignore[no-untyped-call]  # as above
+        yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call]  # as above
 
-    async def _outcome(self) -> Outcome:
+    async def _wait(self) -> EventPayload:
         try:
             connection = await VoucherifyHook.aget_connection(self.voucherify_conn_id)
             async with shared_client(connection) as client:
-                return await outcome_of(client, self.export_id, self._timeout(), _log_update)
+                return await wait_for(client, self.export_id, self._timeout(), _log_update)
         except AirflowNotFoundException as error:
-            return failure(self.export_id, VoucherifyExportsError(str(error)))
+            return error_payload(self.export_id, VoucherifyExportsError(str(error)))
         except VoucherifyExportsError as error:
-            return failure(self.export_id, error)
+            return error_payload(self.export_id, error)
 
     def _timeout(self) -> float | None:
         if self.deadline is None:

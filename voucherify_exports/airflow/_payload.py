@@ -18,43 +18,45 @@ from ..errors import (
 )
 from ..models import Export
 
-Outcome: TypeAlias = dict[str, Any]
+EventPayload: TypeAlias = dict[str, Any]
 
-LOST = (ExportFailedError, ExportNotFoundError)
+NEED_NEW_EXPORT = (ExportFailedError, ExportNotFoundError)
 """After these there is nothing to wait for: only another export can help."""
 
-HOPELESS = (AuthenticationError, PermissionDeniedError, BadRequestError, TypeError, ValueError)
+PERMANENT = (AuthenticationError, PermissionDeniedError, BadRequestError, TypeError, ValueError)
 """These a retry would meet again; a `ConfigurationError` and a `TableError` are among the last."""
 
 
-async def outcome_of(
+async def wait_for(
     client: ExportsClient,
     export_id: str,
     timeout: float | None,
     on_update: Callable[[Export], object] | None = None,
-) -> Outcome:
+) -> EventPayload:
     """Wait, and tell how it ended, errors of the package included."""
     try:
         export = await client.wait_until_done(export_id, timeout=timeout, on_update=on_update)
     except VoucherifyExportsError as error:
-        return failure(export_id, error)
+        return error_payload(export_id, error)
     return {"status": "success", "export": without_token(export)}
 
 
-def failure(export_id: str, error: VoucherifyExportsError) -> Outcome:
+def error_payload(export_id: str, error: VoucherifyExportsError) -> EventPayload:
     """The outcome that an error is."""
     return {"status": "error", "export_id": export_id, "error": type(error).__name__, "reason": str(error)}
 
 
-def kind_of(outcome: Outcome) -> type[Exception]:
+def error_class(payload: EventPayload) -> type[Exception]:
     """The class of the error that an outcome tells of."""
-    kind: type[Exception] = getattr(errors, outcome["error"])
-    return kind
+    error: type[Exception] = getattr(errors, payload["error"])
+    return error
 
 
-def verdict(kind: type[Exception], reason: str, *, final: tuple[type[Exception], ...]) -> AirflowException:
+def task_error(
+    error: type[Exception], reason: str, *, permanent: tuple[type[Exception], ...]
+) -> AirflowException:
     """What to raise in a task for an error: Airflow tries no more after one of the final kinds."""
-    return (AirflowFailException if issubclass(kind, final) else AirflowException)(reason)
+    return (AirflowFailException if issubclass(error, permanent) else AirflowException)(reason)
 
 
 def without_token(export: Export) -> dict[str, Any]:
