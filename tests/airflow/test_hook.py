@@ -102,10 +102,10 @@ class TestConnection:
     @pytest.mark.parametrize(
         ("fields", "problem"),
         [
-            ({"extra": {"pol_share": 0.3}}, "extra: 'pol_share' is no option (nearest: poll_share)"),
+            ({"extra": {"pol_share": 0.3}}, "extra: unknown option 'pol_share'; did you mean 'poll_share'?"),
             (
                 {"extra": {"colour": "red"}},
-                "extra: 'colour' is no option (known: max_connections, max_quota_wait, oauth, poll,",
+                "extra: unknown option 'colour'; known options: max_connections, max_quota_wait, oauth,",
             ),
             ({"extra": '["secret-token-1"]'}, "extra is not a JSON object"),
             ({"extra": {"poll": {"often": 1}}}, "unexpected keyword argument 'often'"),
@@ -157,7 +157,7 @@ class TestOfTheConnection:
         is_good, reason = connection.test_connection()
 
         assert not is_good
-        assert "extra: 'colour' is no option" in reason
+        assert "extra: unknown option 'colour'" in reason
         assert not sandbox.requests
 
     def test_secrets_are_masked(self, monkeypatch: pytest.MonkeyPatch) -> None:

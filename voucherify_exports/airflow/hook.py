@@ -88,9 +88,9 @@ def make_client(connection: "Connection", *, on_event: EventHook | None = None) 
 def _client_options(connection: "Connection") -> dict[str, Any]:
     extra = {name: value for name, value in _parse_extra(connection.extra).items() if value is not None}
     for name in sorted(extra.keys() - {*OPTIONS}):
-        nearest = get_close_matches(name, OPTIONS)
-        hint = f"nearest: {', '.join(nearest)}" if nearest else f"known: {', '.join(sorted(OPTIONS))}"
-        raise ConfigurationError(f"extra: {name!r} is no option ({hint})")
+        matches = get_close_matches(name, OPTIONS, n=1)
+        hint = f"did you mean {matches[0]!r}?" if matches else f"known options: {', '.join(sorted(OPTIONS))}"
+        raise ConfigurationError(f"extra: unknown option {name!r}; {hint}")
     options = {
         name: _POLICIES[name](**value) if name in _POLICIES else value for name, value in extra.items()
     }
