@@ -9,6 +9,7 @@ from typing import Any
 import fsspec
 import pyarrow.parquet as pq
 import pytest
+from airflow.exceptions import AirflowProviderDeprecationWarning
 from airflow.sdk import DAG
 from airflow.sdk.io import attach
 from dags import dag_of, run_cleared, xcoms
@@ -173,7 +174,7 @@ class TestCreateOnce:
 
 class TestArguments:
     def test_they_are_templates(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
-        """Each argument but `strict` and `cells` may depend on the run."""
+        """Each argument but `check_catalog` and `cells` may depend on the run."""
         with dag_of("templates", params={"what": "voucher"}) as dag:
             VoucherifyExportOperator(
                 task_id="export",
@@ -247,7 +248,7 @@ class TestArguments:
             ({"output_path": "vouchers.xml"}, "the path must end in one of .csv"),
             ({"output_path": "s3://lake/vouchers.csv"}, "No filesystem registered for scheme s3"),
             ({"fields": "{{ 'code' }}"}, "fields are a list of names"),
-            ({"fields": "code", "strict": False}, "fields are a list of names"),
+            ({"fields": "code", "check_catalog": False}, "fields are a list of names"),
             ({"filters": {"code": {"conditions": {"$is": [b"x"]}}}}, "a filter takes str"),
             ({"exported_object": "vuocher"}, "'vuocher' is no exported object (nearest: voucher)"),
         ],
@@ -272,6 +273,45 @@ class TestArguments:
         assert [task.try_number for task in finished.get_task_instances()] == [1]
         assert not sandbox.requests
         assert reason in capfd.readouterr().out
+
+    def test_the_check_of_the_catalog_can_be_skipped(self, run: Callable[..., Any], sandbox: Sandbox) -> None:
+        """With `check_catalog=False` Voucherify is the one that refuses an unknown field."""
+        with dag_of("unchecked", retries=3) as dag:
+            VoucherifyExportOperator(
+                task_id="export",
+                exported_object="order",
+                fields=["colour"],
+                check_catalog=False,
+                output_path="orders.csv",
+            )
+
+        finished = run(dag)
+
+        assert finished.state == "failed"
+        assert [task.try_number for task in finished.get_task_instances()] == [1]
+        assert [request.status for request in sandbox.requests] == [400]
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_strict_is_deprecated(self, *, strict: bool) -> None:
+        """The old name of `check_catalog` still works; the warning points to the DAG's file."""
+        with pytest.warns(AirflowProviderDeprecationWarning, match="use check_catalog") as caught:
+            operator = VoucherifyExportOperator(
+                task_id="export", exported_object="order", output_path="orders.csv", strict=strict
+            )
+
+        assert operator.check_catalog is strict
+        assert [warning.filename for warning in caught] == [__file__]
+
+    def test_strict_does_not_go_with_check_catalog(self) -> None:
+        """Giving the old and the new name is an error, also when they agree."""
+        with pytest.raises(TypeError, match="not both"):
+            VoucherifyExportOperator(
+                task_id="export",
+                exported_object="order",
+                output_path="orders.csv",
+                check_catalog=False,
+                strict=False,
+            )
 
     def test_wrong_credentials_are_not_tried_again(
         self, run: Callable[..., Any], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch

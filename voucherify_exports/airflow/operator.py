@@ -1,5 +1,6 @@
 """The task that brings an export to a file."""
 
+import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any
 
+from airflow.exceptions import AirflowProviderDeprecationWarning
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 class VoucherifyExportOperator(BaseOperator):
     """Create an export, wait for it, and write its file to `output_path`, which is returned.
 
-    - `exported_object`, `fields`, `order`, `filters`, `campaign_id`, `strict`: as for
+    - `exported_object`, `fields`, `order`, `filters`, `campaign_id`, `check_catalog`: as for
       `ExportsClient.create_export`. All but the last are templates, strings inside them too; filters with
       templates are written in the API's own form.
     - `output_path`: a path of the worker, or a URL that `ObjectStoragePath` takes, such as
@@ -63,21 +65,30 @@ class VoucherifyExportOperator(BaseOperator):
         order: str | None = None,
         filters: Filters | Mapping[str, Any] | None = None,
         campaign_id: str | None = None,
-        strict: bool = True,
+        check_catalog: bool = True,
         cells: CellOptions | None = None,
         voucherify_conn_id: str = VoucherifyHook.default_conn_name,
         timeout: float | timedelta | None = 1800.0,
         deferrable: bool = True,
+        strict: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if strict is not None:
+            if not check_catalog:
+                raise TypeError("give check_catalog or its deprecated alias strict, not both")
+            # Airflow's decorator of __init__ adds its own frames to the stack level.
+            warnings.warn(
+                "strict is deprecated: use check_catalog", AirflowProviderDeprecationWarning, stacklevel=2
+            )
+            check_catalog = strict
         self.exported_object = exported_object
         self.output_path = output_path
         self.fields = fields
         self.order = order
         self.filters = filters.to_dict() if isinstance(filters, Filters) else filters
         self.campaign_id = campaign_id
-        self.strict = strict
+        self.check_catalog = check_catalog
         self.cells = cells
         self.voucherify_conn_id = voucherify_conn_id
         self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
@@ -120,7 +131,7 @@ class VoucherifyExportOperator(BaseOperator):
             "filters": None if self.filters is None else filters_to_wire(self.filters),
             "campaign_id": self.campaign_id,
         }
-        if self.strict:
+        if self.check_catalog:
             check_parameters(self.exported_object, **parameters)
         request: dict[str, Any] = {
             "connection": self.voucherify_conn_id,
