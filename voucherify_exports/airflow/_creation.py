@@ -1,7 +1,7 @@
-"""Create an export once for a task instance, however often the task is tried.
+"""Create an export once for a task instance, however often Airflow retries the task.
 
-Airflow clears the XComs of a task at each new try, so what a try leaves to the next is kept in the task state
-store (Airflow 3.3): first what is about to be asked for and when, then the id of what was created.
+Airflow clears the XComs of a task before each try, so the state is kept in the task state store: before the
+create, the request and its time; after it, the id of the export.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,18 @@ _CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 class Creation:
-    """What one task instance asks for: `request` is the body of the create, and the connection it goes to."""
+    """The export of one task instance.
+
+    `request` identifies it: the body of the create, and the connection that sends it, as plain JSON. State
+    that belongs to another request is ignored.
+    """
 
     def __init__(self, store: "TaskStateStoreAccessor", request: Mapping[str, Any]) -> None:
         self._store = store
         self._request = request
 
     async def export_id(self, client: ExportsClient) -> str:
-        """The id of this task instance's export, which is created when no earlier try did that."""
+        """Return the id of this task instance's export; create it if no earlier try did."""
         state = self._stored_state()
         if "export_id" in state:
             return str(state["export_id"])
@@ -42,7 +46,7 @@ class Creation:
         return export.id
 
     def forget(self) -> None:
-        """Let whoever comes next create another export."""
+        """Delete the state, so that the next try or run creates another export."""
         self._store.delete(_KEY)
 
     def _stored_state(self) -> Mapping[str, Any]:
@@ -56,9 +60,9 @@ class Creation:
 async def _find_created(
     client: ExportsClient, request: Mapping[str, Any], requested_at: datetime
 ) -> Export | None:
-    """The export of a try that ended before it knew the id: one that was asked for alike since then.
+    """Find the export of a try that ended before it learned the id: same parameters, created since then.
 
-    Another task's that was asked for alike is as good: it has the same content.
+    It may be the export of another task with the same parameters, which has the same content.
     """
     async for export in client.list_exports():
         if export.created_at < requested_at - _CLOCK_TOLERANCE:
@@ -69,7 +73,7 @@ async def _find_created(
 
 
 def _comparable(wire: Mapping[str, Any]) -> list[Any]:
-    """What an export is made of, in a form that Voucherify's echo has in common with the request."""
+    """The parameters of an export or a request, in one form: Voucherify writes empty ones in several ways."""
     parameters: dict[str, Any] = wire.get("parameters") or {}
     filters: dict[str, Any] = {"junction": "and"} | (parameters.get("filters") or {})
     others = [parameters.get(name) or None for name in ("fields", "order", "campaign_id")]

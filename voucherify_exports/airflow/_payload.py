@@ -1,4 +1,7 @@
-"""How a wait ended, as a trigger tells it to the task: JSON that Airflow logs and stores, and no secret."""
+"""The payload of a trigger's event: the result of a wait as plain JSON.
+
+Airflow logs and stores payloads, so they hold no secret.
+"""
 
 import json
 from collections.abc import Callable
@@ -21,10 +24,10 @@ from ..models import Export
 EventPayload: TypeAlias = dict[str, Any]
 
 NEED_NEW_EXPORT = (ExportFailedError, ExportNotFoundError)
-"""After these there is nothing to wait for: only another export can help."""
+"""Errors after which waiting again is pointless: the task needs another export."""
 
 PERMANENT = (AuthenticationError, PermissionDeniedError, BadRequestError, TypeError, ValueError)
-"""These a retry would meet again; a `ConfigurationError` and a `TableError` are among the last."""
+"""Errors that a retry would repeat; `ConfigurationError` and `TableError` are subclasses of `ValueError`."""
 
 
 async def wait_for(
@@ -33,7 +36,7 @@ async def wait_for(
     timeout: float | None,
     on_update: Callable[[Export], object] | None = None,
 ) -> EventPayload:
-    """Wait, and tell how it ended, errors of the package included."""
+    """Wait for an export, and return the payload for its result or for an error of the package."""
     try:
         export = await client.wait_until_done(export_id, timeout=timeout, on_update=on_update)
     except VoucherifyExportsError as error:
@@ -42,12 +45,12 @@ async def wait_for(
 
 
 def error_payload(export_id: str, error: VoucherifyExportsError) -> EventPayload:
-    """The outcome that an error is."""
+    """The payload for an error."""
     return {"status": "error", "export_id": export_id, "error": type(error).__name__, "reason": str(error)}
 
 
 def error_class(payload: EventPayload) -> type[Exception]:
-    """The class of the error that an outcome tells of."""
+    """The class of the error that a payload reports."""
     error: type[Exception] = getattr(errors, payload["error"])
     return error
 
@@ -55,13 +58,13 @@ def error_class(payload: EventPayload) -> type[Exception]:
 def task_error(
     error: type[Exception], reason: str, *, permanent: tuple[type[Exception], ...]
 ) -> AirflowException:
-    """What to raise in a task for an error: Airflow tries no more after one of the final kinds."""
+    """The exception for a task to raise: Airflow does not retry after the permanent errors."""
     return (AirflowFailException if issubclass(error, permanent) else AirflowException)(reason)
 
 
 def without_token(export: Export) -> dict[str, Any]:
-    """The export's dict, all in plain JSON, with a result URL that has lost its query: the token in it."""
-    wire: dict[str, Any] = json.loads(json.dumps(export.to_dict()))  # which makes strings of the enums
+    """The export in the API's form as plain JSON; the result URL has no query, which holds the token."""
+    wire: dict[str, Any] = json.loads(json.dumps(export.to_dict()))  # converts enums to strings
     if export.result:
         wire["result"] = {"url": export.result.url.partition("?")[0]}
     return wire

@@ -1,4 +1,4 @@
-"""The connection of Airflow, as a client of the exports API."""
+"""The hook: from an Airflow connection to a client of the exports API."""
 
 import asyncio
 import json
@@ -30,22 +30,22 @@ OPTIONS = (
     "oauth",
     *_POLICIES,
 )
-"""What a connection's extra may hold."""
+"""Names that a connection's extra may hold."""
 
 _CLUSTER = re.compile(r"([a-z0-9-]+\.)*api")
 
 
 class VoucherifyHook(BaseHook):
-    """One project of Voucherify, by an Airflow connection of the type `voucherify`.
+    """A client for one Voucherify project, configured by an Airflow connection of the type `voucherify`.
 
     >>> async with VoucherifyHook("voucherify_shop").get_conn() as client:
     ...     export = await client.get_export("exp_CGnCVltmWjI9V1pGlnunw2Nf")
 
-    - Host: a cluster (`api`, `us1.api`, `as1.api`; none means `api`), or the host name or URL of the API,
-      with https where no scheme is said.
+    - Host: a cluster (`api`, `us1.api` or `as1.api`; default `api`), or the host name or URL of the API. The
+      scheme defaults to https.
     - Login: the application id. Password: the application token.
-    - Extra: any other option of `ExportsClient` that JSON can say, such as `{"poll_share": 0.3}`. `poll` and
-      `retry` hold the arguments of `PollPolicy` and `RetryPolicy`, `oauth` those of `OAuth`, keys aside.
+    - Extra: other options of `ExportsClient`, such as `{"poll_share": 0.3}`. `poll`, `retry` and `oauth`
+      hold the arguments of `PollPolicy`, `RetryPolicy` and `OAuth`, the latter without the id and the token.
     """
 
     conn_name_attr = "voucherify_conn_id"
@@ -58,19 +58,27 @@ class VoucherifyHook(BaseHook):
         self.voucherify_conn_id = voucherify_conn_id
 
     def get_conn(self) -> ExportsClient:
-        """A client, which the caller closes; `ConfigurationError` for what cannot be right."""
+        """Create a client, which the caller closes.
+
+        Raises `ConfigurationError` for an invalid value in the connection.
+        """
         return make_client(self.get_connection(self.voucherify_conn_id))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether Voucherify takes the credentials, and what it says: costs one request."""
+        """Check whether Voucherify accepts the credentials; costs one request.
+
+        Returns whether it does, and a message with the number of exports or the error.
+        """
         try:
             page = self.run(lambda client: client.list_page(page_size=1))
         except VoucherifyExportsError as error:
             return False, str(error)
-        return True, f"Voucherify answers: the project has {page.total} exports"
+        return True, f"Connected to Voucherify; exports in the project: {page.total}"
 
     def run(self, call: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
-        """What a client is asked for: waits for it, outside of any event loop, and closes the client.
+        """Call a coroutine function with a client, return its result, and close the client.
+
+        Blocks until it is done. Call it outside of any event loop.
 
         >>> page = VoucherifyHook("voucherify_shop").run(lambda client: client.list_page())
         """
@@ -78,7 +86,7 @@ class VoucherifyHook(BaseHook):
 
 
 def make_client(connection: "Connection", *, on_event: EventHook | None = None) -> ExportsClient:
-    """A client of the project that a connection leads to."""
+    """Create a client from a connection."""
     try:
         return ExportsClient(on_event=on_event, **_client_options(connection))
     except (TypeError, ValueError) as error:
@@ -107,7 +115,7 @@ def _parse_extra(text: str | None) -> Mapping[str, Any]:
         extra = json.loads(text or "{}")
         return {**extra}
     except (TypeError, ValueError):
-        # Not quoted: it may hold a secret.
+        # The message does not quote the text, which may hold a secret.
         raise ConfigurationError("extra is not a JSON object") from None
 
 

@@ -1,4 +1,4 @@
-"""The task that brings an export to a file."""
+"""The operator: a task that creates an export and saves its file."""
 
 import warnings
 from collections.abc import Generator, Mapping, Sequence
@@ -26,23 +26,26 @@ if TYPE_CHECKING:
 
 
 class VoucherifyExportOperator(BaseOperator):
-    """Create an export, wait for it, and write its file to `output_path`, which is returned.
+    """Create an export, wait for it, save its file to `output_path`, and return that path.
 
     - `exported_object`, `fields`, `order`, `filters`, `campaign_id`, `check_catalog`: as for
-      `ExportsClient.create_export`. All but the last are templates, strings inside them too; filters with
-      templates are written in the API's own form.
-    - `output_path`: a path of the worker, or a URL that `ObjectStoragePath` takes, such as
-      `s3://aws_default@bucket/vouchers.parquet`; a template. The suffix says what is written: `.csv`,
-      `.parquet`, `.arrow` or `.jsonl`. A file that is there is replaced in one step; folders are made.
-    - `cells`: the options of `ExportsClient.to_arrow`, for all but `.csv`.
-    - `timeout`: seconds, or a timedelta, that each try may wait, `None` for no bound.
-    - `deferrable`: wait in the triggerer; otherwise the worker waits.
+      `ExportsClient.create_export`. All but the last are templates, including strings inside them. Write
+      filters with templates in the API's JSON form.
+    - `output_path`: a path on the worker, or a URL for `ObjectStoragePath`, such as
+      `s3://aws_default@bucket/vouchers.parquet`; a template. The suffix selects the format: `.csv`,
+      `.parquet`, `.arrow` or `.jsonl`. Missing folders are created. An existing file is replaced in one step.
+    - `cells`: the options of `ExportsClient.to_arrow`, for all formats but `.csv`.
+    - `timeout`: how long each try may wait, in seconds or as a timedelta; `None` for no limit.
+    - `deferrable`: wait in the triggerer. With `False` the worker waits instead.
+    - `strict`: deprecated alias of `check_catalog`.
 
-    The export is created once: a retry goes on with that of the try before, unless it ended in ERROR or was
-    deleted. Killing the task leaves it alone at Voucherify. The id is in the XCom `export_id`.
+    The export is created once. A retry continues with the export of the previous try, unless that export
+    ended in ERROR or was deleted. If the task is killed, the export continues at Voucherify. The XCom
+    `export_id` holds its id.
 
-    Raises `AirflowFailException`, which no retry follows, for what a retry would meet again: wrong arguments,
-    wrong credentials, or a file that is no table. Any other error is retried as the task says.
+    Raises `AirflowFailException`, so that Airflow does not retry, for errors that a retry would repeat: wrong
+    arguments, wrong credentials, or a file that is not a table. Airflow retries after other errors, as
+    configured for the task.
     """
 
     template_fields = (
@@ -109,12 +112,12 @@ class VoucherifyExportOperator(BaseOperator):
         return self.execute_complete(context, event)
 
     def execute_complete(self, context: "Context", event: EventPayload) -> str:
-        """Go on when the wait is over: write the file."""
+        """Save the file, or raise the error, after the wait."""
         if event["status"] != "success":
             raise self._task_error(context, error_class(event), event["reason"])
         with self._raising_task_errors(context):
             self._write(event["export"]["id"])
-        self._creation(context).forget()  # so that running the task again brings what is new
+        self._creation(context).forget()  # so that another run of the task creates a new export
         return self.output_path
 
     @property
@@ -123,8 +126,8 @@ class VoucherifyExportOperator(BaseOperator):
 
     def _creation(self, context: "Context") -> Creation:
         fields = self.fields
-        if fields is not None and not isinstance(fields, str):  # a str is refused where fields are checked
-            fields = [*fields]  # the store returns lists, and the request is compared with what it returns
+        if fields is not None and not isinstance(fields, str):  # the check of fields refuses a str
+            fields = [*fields]  # the request is compared with what the store returns, which has lists
         parameters: dict[str, Any] = {
             "order": self.order,
             "fields": fields,
@@ -154,13 +157,13 @@ class VoucherifyExportOperator(BaseOperator):
         return task_error(error, reason, permanent=PERMANENT)
 
     def _prepare_target(self) -> "Path | ObjectStoragePath":
-        """Where the file goes; raises for a place where none can be."""
+        """Create missing folders, and return the path of the file; raises if it cannot be written there."""
         local = self.output_path.removeprefix("file://")
         path = Path(local)
         if "://" in local:
-            check_target(Path(gettempdir(), path.name))  # where it is written before it is uploaded
+            check_target(Path(gettempdir(), path.name))  # the file is written there, then uploaded
             target = ObjectStoragePath(local)
-            _ = target.fs  # raises when Airflow has none for the scheme
+            _ = target.fs  # raises for a scheme that Airflow does not know
             return target
         path.parent.mkdir(parents=True, exist_ok=True)
         check_target(path)
@@ -174,7 +177,7 @@ class VoucherifyExportOperator(BaseOperator):
         with TemporaryDirectory() as folder:
             file = Path(folder, target.name)
             self._save(export_id, file)
-            # In one call: some stores keep a file that is written bit by bit even when writing it fails.
+            # Uploaded in one call: some stores keep an incomplete file when writing it in parts fails.
             target.fs.put_file(str(file), target.path)
 
     def _save(self, export_id: str, path: Path) -> None:

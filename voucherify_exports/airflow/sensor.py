@@ -1,4 +1,4 @@
-"""The task that waits for an export of somebody else's."""
+"""The sensor: a task that waits for an export that it did not create."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 class VoucherifyExportSensor(BaseSensorOperator):
-    """Wait until an export is DONE, and return it as the API has it, but for the token in its result URL.
+    """Wait until an export is DONE, and return it in the API's form, without the token in its result URL.
 
-    - `export_id`: a template.
-    - `timeout`: seconds, or a timedelta, after which the sensor fails; the default is Airflow's.
-    - `deferrable`: wait in the triggerer. Otherwise a worker asks every `poke_interval` seconds, which costs
-      a request each time.
+    - `export_id`: the id of the export; a template.
+    - `timeout`: how long to wait before the sensor fails, in seconds or as a timedelta (default: Airflow's).
+    - `deferrable`: wait in the triggerer. With `False` a worker waits instead: it polls every `poke_interval`
+      seconds, and each poll costs one request.
 
-    An export that ends in ERROR or does not exist fails the sensor for good, and so do wrong credentials.
+    The sensor fails permanently, without retries, when the export ends in ERROR or does not exist, or when
+    the credentials are wrong.
     """
 
     template_fields = ("export_id", "voucherify_conn_id")
@@ -42,7 +43,7 @@ class VoucherifyExportSensor(BaseSensorOperator):
         self.deferrable = deferrable
 
     def execute(self, context: "Context") -> Any:
-        """Wait, in the triggerer or here."""
+        """Wait, in the triggerer or in this worker."""
         if self.deferrable:
             deadline = datetime.now(UTC) + timedelta(seconds=self.timeout)
             trigger = VoucherifyExportTrigger(self.export_id, self.voucherify_conn_id, deadline)
@@ -50,7 +51,7 @@ class VoucherifyExportSensor(BaseSensorOperator):
         return super().execute(context)
 
     def poke(self, context: "Context") -> PokeReturnValue:
-        """Ask once."""
+        """Poll once."""
         try:
             hook = VoucherifyHook(self.voucherify_conn_id)
             export = hook.run(lambda client: client.get_export(self.export_id))
@@ -61,7 +62,7 @@ class VoucherifyExportSensor(BaseSensorOperator):
         return PokeReturnValue(export.is_done, without_token(export))
 
     def execute_complete(self, context: "Context", event: EventPayload) -> dict[str, Any]:
-        """Go on when the trigger has fired."""
+        """Return the export, or raise the error, after the trigger has fired."""
         if event["status"] == "success":
             export: dict[str, Any] = event["export"]
             return export
