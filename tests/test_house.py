@@ -84,12 +84,12 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     },
     "airflow": {
         "airflow": {"hook", "operator", "sensor", "trigger"},
-        "operator": {"_creation", "_payload", "hook", "trigger"},
+        "operator": {"_payload", "_task_export", "hook", "trigger"},
         "sensor": {"_payload", "hook", "trigger"},
         "trigger": {"_clients", "_payload", "hook"},
         "_clients": {"hook"},
-        "_creation": set(),
         "_payload": set(),
+        "_task_export": set(),
         "hook": set(),
     },
 }

@@ -16,8 +16,8 @@ from ..catalog import check_parameters
 from ..errors import VoucherifyExportsError
 from ..filters import Filters, filters_to_wire
 from ..tables import CellOptions, check_target
-from ._creation import Creation
 from ._payload import NEED_NEW_EXPORT, PERMANENT, EventPayload, error_class, task_error, wait_for
+from ._task_export import TaskExport
 from .hook import VoucherifyHook
 from .trigger import VoucherifyExportTrigger
 
@@ -101,8 +101,8 @@ class VoucherifyExportOperator(BaseOperator):
         """Create the export, and wait for it."""
         with self._raising_task_errors(context):
             self._prepare_target()
-            creation = self._creation(context)
-            export_id = self._hook.run(creation.export_id)
+            task_export = self._task_export(context)
+            export_id = self._hook.run(task_export.find_or_create)
         context["ti"].xcom_push("export_id", export_id)
         if self.deferrable:
             deadline = None if self.timeout is None else datetime.now(UTC) + timedelta(seconds=self.timeout)
@@ -117,14 +117,14 @@ class VoucherifyExportOperator(BaseOperator):
             raise self._task_error(context, error_class(event), event["reason"])
         with self._raising_task_errors(context):
             self._write(event["export"]["id"])
-        self._creation(context).forget()  # so that another run of the task creates a new export
+        self._task_export(context).forget()  # so that another run of the task creates a new export
         return self.output_path
 
     @property
     def _hook(self) -> VoucherifyHook:
         return VoucherifyHook(self.voucherify_conn_id)
 
-    def _creation(self, context: "Context") -> Creation:
+    def _task_export(self, context: "Context") -> TaskExport:
         fields = self.fields
         if fields is not None and not isinstance(fields, str):  # the check of fields refuses a str
             fields = [*fields]  # the request is compared with what the store returns, which has lists
@@ -142,7 +142,7 @@ class VoucherifyExportOperator(BaseOperator):
         }
         if given := {name: value for name, value in parameters.items() if value is not None}:
             request["parameters"] = given
-        return Creation(context["task_state_store"], request)
+        return TaskExport(context["task_state_store"], request)
 
     @contextmanager
     def _raising_task_errors(self, context: "Context") -> Generator[None]:
@@ -153,7 +153,7 @@ class VoucherifyExportOperator(BaseOperator):
 
     def _task_error(self, context: "Context", error: type[Exception], reason: str) -> AirflowException:
         if issubclass(error, NEED_NEW_EXPORT):
-            self._creation(context).forget()
+            self._task_export(context).forget()
         return task_error(error, reason, permanent=PERMANENT)
 
     def _prepare_target(self) -> "Path | ObjectStoragePath":

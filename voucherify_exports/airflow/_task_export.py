@@ -18,7 +18,7 @@ _KEY = "voucherify_export"
 _CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
-class Creation:
+class TaskExport:
     """The export of one task instance.
 
     `request` identifies it: the body of the create, and the connection that sends it, as plain JSON. State
@@ -29,7 +29,7 @@ class Creation:
         self._store = store
         self._request = request
 
-    async def export_id(self, client: ExportsClient) -> str:
+    async def find_or_create(self, client: ExportsClient) -> str:
         """Return the id of this task instance's export; create it if no earlier try did."""
         state = self._stored_state()
         if "export_id" in state:
