@@ -1,7 +1,6 @@
-"""What Airflow is told of this package: the connection type `voucherify` and its form.
+"""The metadata of the Airflow provider: the connection type `voucherify` and its form.
 
-A module of its own, since every process of Airflow imports it, and inside the package it would bring
-aiohttp along.
+Every Airflow process imports this module. It stands outside the package, whose import would load aiohttp.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from typing import Any
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider as Airflow's schema has it; an entry point of the group `apache_airflow_provider`."""
+    """The provider in the form of Airflow's schema; an entry point of the group `apache_airflow_provider`."""
     return {
         "package-name": "voucherify-exports",
         "name": "Voucherify exports",
-        "description": "Exports of Voucherify projects: hook, deferrable operator, trigger and sensor.",
+        "description": "Exports of Voucherify projects: hook, deferrable operator and sensor, trigger.",
         "connection-types": [
             {
                 "connection-type": "voucherify",
@@ -29,30 +28,30 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "placeholders": {"host": "api, us1.api, as1.api, or https://api.voucherify.io"},
                 },
-                "conn-fields": {name: _field(*told) for name, told in _FIELDS.items()},
+                "conn-fields": {name: _field(*field) for name, field in _FIELDS.items()},
             }
         ],
     }
 
 
-# What a connection's extra may hold, beside what the form has fields of its own for.
+# The options in a connection's extra, each with a label, a JSON type and a help text.
 _FIELDS = {
-    "poll_share": ("Poll share", "number", "What polling may take of the rate limit, above 0 and at most 1."),
-    "request_timeout": ("Request timeout", "number", "Seconds for one request."),
+    "poll_share": ("Poll share", "number", "Share of the rate limit for polling, above 0 and up to 1."),
+    "request_timeout": ("Request timeout", "number", "Timeout of one request, in seconds."),
     "max_quota_wait": (
-        "Longest wait for quota",
+        "Maximum wait for quota",
         "number",
-        "Seconds that a call may wait for the rate limit to reset.",
+        "How long a call may wait for the rate limit to reset, in seconds.",
     ),
-    "max_connections": ("Connections", "integer", "Requests under way at the same time."),
+    "max_connections": ("Maximum connections", "integer", "Maximum number of concurrent requests."),
     "trusted_hosts": (
         "Trusted hosts",
         "array",
-        "Bare names of more hosts that may see the credentials when a file is downloaded.",
+        "More hosts that may receive the credentials for a download, by their names without a scheme.",
     ),
-    "poll": ("Polling", "object", "initial, factor, max and jitter of the PollPolicy."),
-    "retry": ("Retries", "object", "attempts of the RetryPolicy."),
-    "oauth": ("OAuth", "object", "scope and revoke_on_close; {} for the usual ones."),
+    "poll": ("Polling", "object", "Arguments of PollPolicy: initial, factor, max, jitter."),
+    "retry": ("Retries", "object", "Arguments of RetryPolicy: attempts."),
+    "oauth": ("OAuth", "object", "Arguments of OAuth: scope, revoke_on_close; {} for the defaults."),
 }
 
 

@@ -1,4 +1,4 @@
-"""The door to Airflow where there is no Airflow; with it, tests/airflow goes through it."""
+"""The Airflow integration where Airflow is not installed; tests/airflow has the tests with Airflow."""
 
 import importlib
 import subprocess
@@ -11,8 +11,8 @@ from voucherify_exports import MissingExtraError
 from voucherify_exports_airflow import get_provider_info
 
 
-def test_a_missing_airflow_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Airflow the import says what to install, and the package itself is unaffected."""
+def test_a_missing_airflow_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Airflow the import reports what to install; the package itself is unaffected."""
     monkeypatch.setitem(sys.modules, "airflow", None)
     monkeypatch.delitem(sys.modules, "voucherify_exports.airflow", raising=False)
 
@@ -20,10 +20,10 @@ def test_a_missing_airflow_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatc
         importlib.import_module("voucherify_exports.airflow")
 
 
-def test_what_airflow_is_told_costs_it_nothing() -> None:
-    """Each process of Airflow asks for it, so it must bring neither this package nor its dependencies."""
+def test_the_provider_info_is_cheap_to_import() -> None:
+    """Each Airflow process imports it, so it loads neither this package nor its dependencies."""
     code = (
-        "import sys; from voucherify_exports_airflow import get_provider_info as told; told();"
+        "import sys; from voucherify_exports_airflow import get_provider_info; get_provider_info();"
         "print({'voucherify_exports', 'aiohttp', 'attrs', 'airflow'} & {*sys.modules})"
     )
     run = subprocess.run(

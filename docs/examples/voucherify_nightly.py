@@ -1,4 +1,4 @@
-"""Every night, of each project: the day's redemptions, and all vouchers, as Parquet."""
+"""Every night, for each project: export the day's redemptions and all vouchers as Parquet."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,15 +6,15 @@ from airflow.sdk import CronDataIntervalTimetable, dag
 
 from voucherify_exports.airflow import VoucherifyExportOperator
 
-# An Airflow connection for each project.
+# One Airflow connection for each project.
 PROJECTS = ["voucherify_shop_de", "voucherify_shop_pl"]
 
-# The variable is a folder that workers share, or a URL such as s3://aws_default@lake/voucherify.
+# The variable holds a folder that all workers share, or a URL such as s3://aws_default@lake/voucherify.
 FOLDER = "{{ var.value.voucherify_folder }}/{{ task.voucherify_conn_id }}/{{ data_interval_start | ds }}"
 
-# From a millisecond before midnight: whether $after includes its moment is not documented.
-EVE = "{{ (data_interval_start - macros.timedelta(milliseconds=1)) | ts }}"
-DAY = {"created_at": {"conditions": {"$after": [EVE], "$before": ["{{ data_interval_end | ts }}"]}}}
+# One millisecond before midnight, since it is not documented whether $after includes the given time.
+START = "{{ (data_interval_start - macros.timedelta(milliseconds=1)) | ts }}"
+DAY = {"created_at": {"conditions": {"$after": [START], "$before": ["{{ data_interval_end | ts }}"]}}}
 
 
 @dag(
@@ -24,7 +24,7 @@ DAY = {"created_at": {"conditions": {"$after": [EVE], "$before": ["{{ data_inter
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
 )
 def voucherify_nightly() -> None:
-    """Bring the exports of a day to a folder of that day; running it again replaces its files."""
+    """Save the exports of a day to a folder for that day; running the day again replaces its files."""
     VoucherifyExportOperator.partial(
         task_id="redemptions",
         exported_object="redemption",

@@ -1,4 +1,4 @@
-"""A real Airflow, with SQLite in a folder of its own, and a sandbox that its tasks talk to."""
+"""A real Airflow with SQLite in a temporary folder, and a sandbox that its tasks use."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from threaded import EXAMPLES, ThreadedSandbox, connection_to
 
 from voucherify_exports import Sandbox
 
-# Airflow reads these when it is imported first, which the tests do later.
+# Airflow reads these on its first import, which the tests do later.
 HOME = Path(tempfile.mkdtemp(prefix="voucherify-airflow-"))
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
@@ -23,7 +23,7 @@ os.environ |= {
 
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A sandbox that the default connection leads to."""
+    """A sandbox that the default connection points to."""
     with ThreadedSandbox(scheduled_for=0.1, in_progress_for=0.1) as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", connection_to(sandbox))
         yield sandbox
@@ -31,7 +31,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def database() -> None:
-    """Airflow's tables, and the bundle of DAGs that they must know of."""
+    """Airflow's tables, with the bundle of DAGs that they need."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.utils.db import initdb
 
@@ -54,12 +54,12 @@ def run(database: None) -> Callable[..., Any]:
 
 
 def pytest_unconfigure() -> None:
-    """Leave nothing behind."""
+    """Delete the temporary folder."""
     shutil.rmtree(HOME, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let Airflow warn of what it will, and take our own warnings for errors, as everywhere."""
+    """Allow Airflow's warnings; warnings of this package are errors, as in the other tests."""
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("default"))
         item.add_marker(pytest.mark.filterwarnings("error:::voucherify_exports"))

@@ -1,4 +1,4 @@
-"""DAGs of one task, and what came of them."""
+"""DAGs with one task, and their results."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 
 def dag_of(name: str, *, retries: int = 0, **options: Any) -> DAG:
-    """A DAG whose tasks are tried again soon."""
+    """A DAG whose tasks are retried after 50 ms."""
     return DAG(
         name,
         schedule=None,
@@ -23,7 +23,7 @@ def dag_of(name: str, *, retries: int = 0, **options: Any) -> DAG:
 
 
 def run_cleared(run: Any, dag: DAG) -> Any:
-    """Clear the one task of a run, and run it once more; its state."""
+    """Clear the one task of a run, run it again, and return its state."""
     with create_session() as session:
         [task_instance] = run.get_task_instances(session=session)
         clear_task_instances([task_instance], session)
@@ -33,7 +33,7 @@ def run_cleared(run: Any, dag: DAG) -> Any:
 
 
 def xcoms(run: Any) -> dict[str, Any]:
-    """The XComs of a run with one task, by their keys."""
+    """The XComs of a run with one task, by key."""
     query = select(XComModel).where(XComModel.dag_id == run.dag_id, XComModel.run_id == run.run_id)
     with create_session() as session:
         return {xcom.key: XComModel.deserialize_value(xcom) for xcom in session.scalars(query)}

@@ -1,4 +1,4 @@
-"""The processes of an Airflow on this machine."""
+"""Start, kill and stop the processes of a local Airflow."""
 
 import os
 import signal
@@ -25,14 +25,14 @@ def free_port() -> int:
 
 
 class Processes:
-    """API server, DAG processor, scheduler with its workers, and triggerer, on SQLite in a folder."""
+    """API server, DAG processor, scheduler with its workers, and triggerer, with SQLite in a folder."""
 
     def __init__(self, home: Path, dags: Path, environment: Mapping[str, str]) -> None:
         self._home = home
         port = free_port()
         self._url = f"http://127.0.0.1:{port}"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        # Coverage would measure them, and slow them down.
+        # Without these variables coverage does not measure the processes, which would slow them down.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
         self._environment = inherited | {
             "AIRFLOW_HOME": str(home),
@@ -49,13 +49,13 @@ class Processes:
             "AIRFLOW__API_AUTH__JWT_SECRET": "for-tests-alone-" * 4,
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-            # How soon Airflow notices that a process of its own has ended: the worker of a task, a triggerer.
+            # How soon Airflow notices that one of its processes has ended: the worker of a task, a triggerer.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "6",
             **environment,
         }
-        # Imported once, in the process that the workers of all tasks are forked from.
+        # Imports the package once, in the process from which the workers of all tasks are forked.
         (home / "config").mkdir(parents=True)
         (home / "config" / "airflow_local_settings.py").write_text("import voucherify_exports.airflow\n")
 
@@ -68,7 +68,7 @@ class Processes:
             timeout=120,
         )
         with closing(sqlite3.connect(self._home / "airflow.db")) as database:
-            database.execute("PRAGMA journal_mode=WAL")  # so that those who read keep nobody from writing
+            database.execute("PRAGMA journal_mode=WAL")  # so that readers do not block writers
         try:
             self.start("api-server")
             self.start("dag-processor")
@@ -91,7 +91,7 @@ class Processes:
             process.wait()
 
     def start(self, name: str) -> None:
-        """Start one of Airflow's commands, which prints to a file."""
+        """Start one of Airflow's commands, with its output in a file."""
         with (self._home / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [AIRFLOW, name],
@@ -102,12 +102,12 @@ class Processes:
             )
 
     def kill(self, name: str) -> None:
-        """Kill a process and its children, as `kill -9` does."""
+        """Kill a process and its children with SIGKILL."""
         self._signal(name, signal.SIGKILL)
         self._running.pop(name).wait()
 
     def wait_until(self, **states: int) -> None:
-        """Wait until all task instances are in these states, so many in each; none may fail."""
+        """Wait until the task instances are in these states, with these counts; fail if a task fails."""
         while (now := self._states()) != states:
             assert not now["failed"]
             time.sleep(1)

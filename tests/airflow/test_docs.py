@@ -1,4 +1,4 @@
-"""What the documentation says of Airflow runs: the blocks of its page, and the examples in docstrings."""
+"""The documentation of Airflow runs: the code blocks of its page, and the examples in docstrings."""
 
 import ast
 import asyncio
@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"^```py\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_each_block_runs(block: str) -> None:
-    """As a file of DAGs does, which only tells what is to be done."""
+    """Each code block is a file of DAGs, which only declares tasks when it is executed."""
     names: dict[str, Any] = {}
 
     exec(compile(block, "airflow.md", "exec"), names)
@@ -30,12 +30,12 @@ def test_each_block_runs(block: str) -> None:
 
 
 def test_the_example_is_the_file() -> None:
-    """Word for word."""
+    """The nightly DAG on the page is the file in docs/examples, word for word."""
     assert (EXAMPLES / "voucherify_nightly.py").read_text() in BLOCKS
 
 
 def test_the_reference_has_the_signatures() -> None:
-    """They are written there by hand, since the site is built without Airflow."""
+    """The signatures, written by hand since the site is built without Airflow, are the real ones."""
     reference = EXAMPLES.parent.joinpath("reference/airflow.md").read_text()
     written = dict(re.findall(r"autoclass:: (\w+)(\(.*\))", reference))
 
@@ -57,7 +57,7 @@ def examples() -> Iterator[Any]:
 
 @pytest.mark.parametrize("sources", [*examples()])
 def test_each_docstring_runs(sources: list[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As typed into `python -m asyncio`, or into a shell where there is nothing to await."""
+    """Examples run as in `python -m asyncio`, or as in a shell where they have no await."""
     monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_SHOP", connection_to(sandbox))
     sandbox.add_export("order", id="exp_CGnCVltmWjI9V1pGlnunw2Nf")
     names = {name: getattr(airflow, name) for name in airflow.__all__}

@@ -1,4 +1,4 @@
-"""The connection: what its fields mean, its test, and what Airflow shows and hides of it."""
+"""The connection: the meaning of its fields, its test, its form, and masking."""
 
 import importlib
 import json
@@ -26,8 +26,8 @@ def connect(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> VoucherifyHook:
     return VoucherifyHook("shop")
 
 
-def test_a_missing_airflow_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in tests/test_airflow.py, where there is none; here it is measured."""
+def test_a_missing_airflow_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like tests/test_airflow.py, which runs without Airflow; here for the measurement of coverage."""
     monkeypatch.setitem(sys.modules, "airflow.sdk", None)
     monkeypatch.delitem(sys.modules, "voucherify_exports.airflow")
 
@@ -51,11 +51,11 @@ class TestConnection:
     def test_the_host_is_a_cluster_or_a_url(
         self, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], url: str
     ) -> None:
-        """What looks like a cluster is one; anything else is where the API is."""
+        """A host in the form of a cluster is one; any other is a host name or URL."""
         assert f" {url} " in repr(connect(monkeypatch, **fields).get_conn())
 
     def test_a_url_of_a_sandbox_survives_being_a_uri(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Airflow may keep a connection as one URI, which takes the port from the host."""
+        """Airflow may store a connection as one URI, which moves the port out of the host."""
         given = Connection(
             conn_id="shop", conn_type="voucherify", host="http://127.0.0.1:8080", login="a", password="b"
         )
@@ -63,8 +63,8 @@ class TestConnection:
 
         assert "http://127.0.0.1:8080 " in repr(VoucherifyHook("shop").get_conn())
 
-    def test_extra_is_everything_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Each option that JSON can say reaches the client; null is as good as left out."""
+    def test_extra_holds_the_other_options(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each option in extra reaches the client; null is equivalent to a missing option."""
         given: dict[str, Any] = {}
         monkeypatch.setattr(hook, "ExportsClient", lambda **options: given.update(options))
         extra = {
@@ -91,7 +91,7 @@ class TestConnection:
         }
 
     def test_oauth(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The keys of the connection fetch the tokens."""
+        """With `oauth`, the credentials of the connection fetch access tokens."""
         given: dict[str, Any] = {}
         monkeypatch.setattr(hook, "ExportsClient", lambda **options: given.update(options))
         connect(monkeypatch, extra={"oauth": {"revoke_on_close": True}}).get_conn()
@@ -102,10 +102,10 @@ class TestConnection:
     @pytest.mark.parametrize(
         ("fields", "problem"),
         [
-            ({"extra": {"pol_share": 0.3}}, "extra: 'pol_share' is no option (nearest: poll_share)"),
+            ({"extra": {"pol_share": 0.3}}, "extra: unknown option 'pol_share'; did you mean 'poll_share'?"),
             (
                 {"extra": {"colour": "red"}},
-                "extra: 'colour' is no option (known: max_connections, max_quota_wait, oauth, poll,",
+                "extra: unknown option 'colour'; known options: max_connections, max_quota_wait, oauth,",
             ),
             ({"extra": '["secret-token-1"]'}, "extra is not a JSON object"),
             ({"extra": {"poll": {"often": 1}}}, "unexpected keyword argument 'often'"),
@@ -118,10 +118,10 @@ class TestConnection:
             ({"password": ""}, "app_token is empty"),
         ],
     )
-    def test_what_cannot_be_right_is_told(
+    def test_invalid_values_are_reported(
         self, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], problem: str
     ) -> None:
-        """With the connection's name, and without its secrets."""
+        """The error has the connection's id, and none of its secrets."""
         with pytest.raises(ConfigurationError) as caught:
             connect(monkeypatch, **fields).get_conn()
 
@@ -130,17 +130,17 @@ class TestConnection:
         assert "secret-token-1" not in str(caught.value)
 
 
-class TestOfTheConnection:
-    def test_it_says_that_voucherify_answers(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Through Airflow's own test of a connection, for one request."""
+class TestTestConnection:
+    def test_it_reports_success(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Airflow's test of a connection costs one request."""
         sandbox.add_export("order")
         connection = Connection.from_json(connection_to(sandbox), conn_id="shop")
 
-        assert connection.test_connection() == (True, "Voucherify answers: the project has 1 exports")
+        assert connection.test_connection() == (True, "Connected to Voucherify; exports in the project: 1")
         assert len(sandbox.requests) == 1
 
-    def test_it_says_why_it_does_not(self, sandbox: Sandbox) -> None:
-        """In the words of the client, which hide the token."""
+    def test_it_reports_an_error(self, sandbox: Sandbox) -> None:
+        """The message is the client's, which hides the token."""
         sandbox.fail(status=401)
         connection = Connection.from_json(connection_to(sandbox), conn_id="shop")
 
@@ -150,39 +150,39 @@ class TestOfTheConnection:
         assert "401" in reason
         assert sandbox.app_token not in reason
 
-    def test_what_cannot_be_right_fails_it(self, sandbox: Sandbox) -> None:
-        """Without a request."""
+    def test_invalid_values_fail_it(self, sandbox: Sandbox) -> None:
+        """An invalid connection fails the test without a request."""
         connection = Connection.from_json(connection_to(sandbox, colour="red"), conn_id="shop")
 
         is_good, reason = connection.test_connection()
 
         assert not is_good
-        assert "extra: 'colour' is no option" in reason
+        assert "extra: unknown option 'colour'" in reason
         assert not sandbox.requests
 
     def test_secrets_are_masked(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Once the connection has been read, task logs show the token as asterisks."""
+        """After the connection has been read, task logs show asterisks instead of the token."""
         connect(monkeypatch, password="never-to-be-seen").get_conn()
 
         assert redact("it is never-to-be-seen, is it?") == "it is ***, is it?"
 
 
 class TestForm:
-    def test_airflow_takes_what_it_is_told(self) -> None:
-        """By the schema of its own that it checks at run time, and by the one for providers' sources."""
+    def test_the_provider_info_is_valid(self) -> None:
+        """It fits the schema that Airflow checks at run time, and the schema of provider.yaml."""
         folder = Path(airflow.__file__).parent
-        told = get_provider_info()
+        info = get_provider_info()
 
-        jsonschema.validate(told, json.loads((folder / "provider_info.schema.json").read_text()))
+        jsonschema.validate(info, json.loads((folder / "provider_info.schema.json").read_text()))
         strict = json.loads((folder / "provider.yaml.schema.json").read_text())["properties"]
-        jsonschema.validate(told["connection-types"], strict["connection-types"])
+        jsonschema.validate(info["connection-types"], strict["connection-types"])
         [entry] = entry_points(
             group="apache_airflow_provider", name="provider_info", module="voucherify_exports_airflow"
         )
-        assert entry.load()() == told
+        assert entry.load()() == info
 
     def test_the_type_and_its_fields_are_in_the_form(self) -> None:
-        """The form has a field for each option that the hook takes."""
+        """The form has a field for each option that the hook accepts."""
         manager = ProvidersManager()
 
         found = manager.hooks["voucherify"]

@@ -1,4 +1,4 @@
-"""The DAG that the documentation shows, in one process."""
+"""The DAG of the documentation, in one process."""
 
 import json
 import runpy
@@ -18,7 +18,7 @@ DAY = datetime(2026, 3, 6, tzinfo=UTC)
 
 @pytest.fixture
 def nightly(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The DAG, with connections to a sandbox and a folder for its files."""
+    """The DAG, with two connections to a sandbox, and a folder for its files."""
     for project in ("DE", "PL"):
         monkeypatch.setenv(f"AIRFLOW_CONN_VOUCHERIFY_SHOP_{project}", connection_to(sandbox))
     monkeypatch.setenv("AIRFLOW_VAR_VOUCHERIFY_FOLDER", str(tmp_path))
@@ -26,10 +26,10 @@ def nightly(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.mark.timeout(120)
-def test_it_brings_a_day_of_each_project(
+def test_it_saves_a_day_of_each_project(
     run: Callable[..., Any], nightly: Any, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Each project gets its two files in the folder of the day; running the day again replaces them."""
+    """Each project gets two files in the folder of the day; running the day again replaces them."""
     assert run(nightly, logical_date=DAY).state == "success"
 
     day = "2026-03-05"  # the interval that ends with this date
@@ -61,6 +61,6 @@ def test_it_brings_a_day_of_each_project(
 
 
 def created(sandbox: Sandbox, exported_object: str) -> list[Any]:
-    """The bodies of the requests that created exports of something."""
+    """The bodies of the requests that created exports of this object."""
     bodies = [json.loads(request.body) for request in sandbox.requests if request.method == "POST"]
     return [body for body in bodies if body["exported_object"] == exported_object]

@@ -1,14 +1,15 @@
-"""The operator, in DAGs that run in this process: `dag.test()` takes triggers and retries along."""
+"""The operator, in DAGs that run in this process: `dag.test()` runs triggers and retries too."""
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pyarrow.parquet as pq
 import pytest
+from airflow.exceptions import AirflowProviderDeprecationWarning
 from airflow.sdk import DAG
 from airflow.sdk.io import attach
 from dags import dag_of, run_cleared, xcoms
@@ -23,16 +24,16 @@ def creates(sandbox: Sandbox) -> list[Any]:
     return [json.loads(request.body) for request in sandbox.requests if request.method == "POST"]
 
 
-def brought(path: Path) -> int:
-    """Rows of a CSV file."""
+def rows_in(path: Path) -> int:
+    """The number of rows in a CSV file."""
     return path.read_text().count("\n") - 1
 
 
 class TestCreateOnce:
-    def test_a_retry_takes_the_export_of_the_try_before(
+    def test_a_retry_uses_the_export_of_the_previous_try(
         self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
     ) -> None:
-        """What failed was the download, so the export is there: it is not created again."""
+        """After a failed download the export exists, so it is not created again."""
         sandbox.fail(download=True, status=404)
         path = tmp_path / "orders.csv"
         with dag_of("download_fails", retries=1) as dag:
@@ -43,14 +44,14 @@ class TestCreateOnce:
         assert finished.state == "success"
         assert [task.try_number for task in finished.get_task_instances()] == [2]
         assert creates(sandbox) == [{"exported_object": "order"}]
-        assert brought(path) == 100
+        assert rows_in(path) == 100
         export_id = sandbox.state()["exports"][0]["id"]
         assert xcoms(finished) == {"return_value": str(path), "export_id": export_id}
 
-    def test_a_wait_that_took_too_long_goes_on(
+    def test_a_wait_that_timed_out_is_resumed(
         self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
     ) -> None:
-        """Each try takes the one look that it has time for; together they wait for one export."""
+        """Each try polls once, as its timeout allows; all tries wait for the same export."""
         sandbox.fail(
             method="GET", times=2, edit=lambda export: export | {"status": "SCHEDULED", "result": None}
         )
@@ -72,7 +73,7 @@ class TestCreateOnce:
     def test_an_export_that_failed_is_replaced(
         self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
     ) -> None:
-        """An export in ERROR stays there, so the retry creates another."""
+        """An export in ERROR never changes, so the retry creates another."""
         sandbox.fail(method="GET", path="/v1/exports/*", edit=lambda export: export | {"status": "ERROR"})
         path = tmp_path / "orders.csv"
         with dag_of("in_error", retries=1) as dag:
@@ -82,10 +83,10 @@ class TestCreateOnce:
         assert len(creates(sandbox)) == 2
 
     @pytest.mark.parametrize("deferrable", [True, False])
-    def test_an_export_that_is_gone_is_replaced(
+    def test_a_deleted_export_is_replaced(
         self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, *, deferrable: bool
     ) -> None:
-        """Somebody deleted it while it was waited for."""
+        """After an export was deleted during the wait, the retry creates another."""
         sandbox.fail(method="GET", path="/v1/exports/*", status=404)
         path = tmp_path / "orders.csv"
         with dag_of(f"gone_{deferrable}", retries=1) as dag:
@@ -96,7 +97,7 @@ class TestCreateOnce:
         assert run(dag).state == "success"
         assert len(creates(sandbox)) == 2
 
-    def test_an_answer_that_was_lost_is_made_up_for(
+    def test_an_export_whose_response_was_lost_is_found(
         self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
     ) -> None:
         """The first try cannot know whether it created the export; the second finds it in the list."""
@@ -123,9 +124,9 @@ class TestCreateOnce:
     @pytest.mark.parametrize(
         ("exported_object", "created_at"),
         [("order", datetime(2026, 1, 1, tzinfo=UTC)), ("customer", None)],
-        ids=["alike-but-old", "new-but-other"],
+        ids=["same-but-old", "new-but-different"],
     )
-    def test_an_export_that_was_not_created_is(
+    def test_an_export_that_is_not_in_the_list_is_created(
         self,
         run: Callable[..., Any],
         sandbox: Sandbox,
@@ -133,7 +134,7 @@ class TestCreateOnce:
         exported_object: str,
         created_at: datetime | None,
     ) -> None:
-        """The list shows none that was asked for alike since, so it is asked for again."""
+        """The list shows no recent export with the same parameters, so the retry creates it."""
         sandbox.add_export(exported_object, created_at=created_at)
         sandbox.fail(method="POST", status=502)
         path = tmp_path / "orders.csv"
@@ -145,16 +146,16 @@ class TestCreateOnce:
         assert len(sandbox.state()["exports"]) == 2
 
     @pytest.mark.parametrize(
-        ("second", "asked_for"),
+        ("second", "orders"),
         [("created_at", ["created_at"]), ("-created_at", ["created_at", "-created_at"])],
     )
-    def test_a_task_that_is_cleared_goes_on_unless_it_was_mended(
-        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, second: str, asked_for: list[str]
+    def test_a_cleared_task_resumes_unless_its_arguments_changed(
+        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, second: str, orders: list[str]
     ) -> None:
-        """After its last try, too, the export is there; other arguments ask for another one."""
+        """After its last try, too, the export is used; other arguments create another one."""
 
         def dag(order: str) -> DAG:
-            with dag_of(f"cleared_{len(asked_for)}") as dag:
+            with dag_of(f"cleared_{len(orders)}") as dag:
                 VoucherifyExportOperator(
                     task_id="orders",
                     exported_object="order",
@@ -168,12 +169,12 @@ class TestCreateOnce:
         assert finished.state == "failed"
 
         assert run_cleared(finished, dag(second)) == "success"
-        assert [body["parameters"]["order"] for body in creates(sandbox)] == asked_for
+        assert [body["parameters"]["order"] for body in creates(sandbox)] == orders
 
 
 class TestArguments:
     def test_they_are_templates(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
-        """Each argument but `strict` and `cells` may depend on the run."""
+        """Each argument but `check_catalog` and `cells` may depend on the run."""
         with dag_of("templates", params={"what": "voucher"}) as dag:
             VoucherifyExportOperator(
                 task_id="export",
@@ -200,10 +201,8 @@ class TestArguments:
         ]
         assert (tmp_path / "2026-01-02.csv").exists()
 
-    def test_filters_may_be_written_as_python(
-        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
-    ) -> None:
-        """As for `create_export`, where nothing in them depends on the run."""
+    def test_filters_may_be_python(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
+        """`where(…)` is accepted, for filters that do not depend on the run."""
         day = after(datetime(2026, 1, 1, tzinfo=UTC)) & before(datetime(2026, 1, 2, tzinfo=UTC))
         with dag_of("filters") as dag:
             VoucherifyExportOperator(
@@ -216,6 +215,30 @@ class TestArguments:
         assert run(dag).state == "success"
         assert creates(sandbox)[0]["parameters"]["filters"] == where(created_at=day).to_dict()
 
+    def test_filters_may_hold_times(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
+        """Times and dates in the API's form of filters are sent as the API takes them, once per task."""
+        conditions = {"$after": [datetime(2026, 1, 1, tzinfo=UTC)], "$before": [date(2026, 1, 2)]}
+        sandbox.fail(download=True, status=404)
+        with dag_of("times", retries=1) as dag:
+            VoucherifyExportOperator(
+                task_id="export",
+                exported_object="order",
+                fields=("id", "status"),
+                filters={"created_at": {"conditions": conditions}},
+                output_path=str(tmp_path / "orders.csv"),
+            )
+
+        assert run(dag).state == "success"
+        [body] = creates(sandbox)
+        assert body["parameters"] == {
+            "fields": ["id", "status"],
+            "filters": {
+                "created_at": {
+                    "conditions": {"$after": ["2026-01-01T00:00:00.000Z"], "$before": ["2026-01-02"]}
+                }
+            },
+        }
+
     @pytest.mark.parametrize(
         ("wrong", "reason"),
         [
@@ -223,9 +246,12 @@ class TestArguments:
             ({"output_path": "vouchers.xml"}, "the path must end in one of .csv"),
             ({"output_path": "s3://lake/vouchers.csv"}, "No filesystem registered for scheme s3"),
             ({"fields": "{{ 'code' }}"}, "fields are a list of names"),
+            ({"fields": "code", "check_catalog": False}, "fields are a list of names"),
+            ({"filters": {"code": {"conditions": {"$is": [b"x"]}}}}, "a filter takes str"),
+            ({"exported_object": "vuocher"}, "'vuocher' is no exported object (nearest: voucher)"),
         ],
     )
-    def test_wrong_ones_are_not_tried_again(
+    def test_wrong_arguments_are_not_retried(
         self,
         run: Callable[..., Any],
         sandbox: Sandbox,
@@ -234,7 +260,7 @@ class TestArguments:
         wrong: dict[str, Any],
         reason: str,
     ) -> None:
-        """What no retry can mend fails for good, before anything is created."""
+        """A wrong argument fails the task permanently, before anything is sent."""
         options = {"exported_object": "voucher", "output_path": "vouchers.csv"} | wrong
         with dag_of("wrong", retries=3) as dag:
             VoucherifyExportOperator(task_id="export", **options)
@@ -246,10 +272,49 @@ class TestArguments:
         assert not sandbox.requests
         assert reason in capfd.readouterr().out
 
-    def test_wrong_credentials_are_not_tried_again(
+    def test_the_check_of_the_catalog_can_be_skipped(self, run: Callable[..., Any], sandbox: Sandbox) -> None:
+        """With `check_catalog=False` Voucherify is the one that refuses an unknown field."""
+        with dag_of("unchecked", retries=3) as dag:
+            VoucherifyExportOperator(
+                task_id="export",
+                exported_object="order",
+                fields=["colour"],
+                check_catalog=False,
+                output_path="orders.csv",
+            )
+
+        finished = run(dag)
+
+        assert finished.state == "failed"
+        assert [task.try_number for task in finished.get_task_instances()] == [1]
+        assert [request.status for request in sandbox.requests] == [400]
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_strict_is_deprecated(self, *, strict: bool) -> None:
+        """The old name of `check_catalog` still works; the warning points to the DAG's file."""
+        with pytest.warns(AirflowProviderDeprecationWarning, match="use check_catalog") as caught:
+            operator = VoucherifyExportOperator(
+                task_id="export", exported_object="order", output_path="orders.csv", strict=strict
+            )
+
+        assert operator.check_catalog is strict
+        assert [warning.filename for warning in caught] == [__file__]
+
+    def test_strict_does_not_go_with_check_catalog(self) -> None:
+        """Giving the old and the new name is an error, also when they agree."""
+        with pytest.raises(TypeError, match="not both"):
+            VoucherifyExportOperator(
+                task_id="export",
+                exported_object="order",
+                output_path="orders.csv",
+                check_catalog=False,
+                strict=False,
+            )
+
+    def test_wrong_credentials_are_not_retried(
         self, run: Callable[..., Any], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """401 would come again."""
+        """A retry would get the same 401."""
         wrong = {"conn_type": "voucherify", "host": sandbox.url, "login": "me", "password": "wrong"}
         monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", json.dumps(wrong))
         with dag_of("credentials", retries=3) as dag:
@@ -263,17 +328,15 @@ class TestArguments:
 
 @pytest.fixture
 def memory() -> Any:
-    """A store that this process holds, and that Airflow knows by its scheme."""
+    """An object store in memory, registered with Airflow for its scheme."""
     memory = fsspec.filesystem("memory")
     attach("memory", fs=memory)
     return memory
 
 
 class TestOutput:
-    def test_the_worker_may_wait_itself(
-        self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
-    ) -> None:
-        """Without a triggerer, and without a bound."""
+    def test_the_worker_can_wait(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
+        """`deferrable=False` needs no triggerer; `timeout=None` sets no limit."""
         path = tmp_path / "orders.parquet"
         with dag_of("in_worker") as dag:
             VoucherifyExportOperator(
@@ -288,8 +351,8 @@ class TestOutput:
         assert run(dag).state == "success"
         assert "ID" in pq.read_table(path).column_names
 
-    def test_it_may_be_an_object_store(self, run: Callable[..., Any], sandbox: Sandbox, memory: Any) -> None:
-        """Any URL that `ObjectStoragePath` takes; here the memory of this process."""
+    def test_an_object_store(self, run: Callable[..., Any], sandbox: Sandbox, memory: Any) -> None:
+        """`output_path` is any URL for `ObjectStoragePath`; here a store in memory."""
         with dag_of("store") as dag:
             VoucherifyExportOperator(
                 task_id="orders",
@@ -304,17 +367,17 @@ class TestOutput:
         file = memory.cat_file("/lake/2026-01-02/orders.csv")
         assert file.count(b"\n") == 101
 
-    def test_a_broken_upload_leaves_what_was_there(
+    def test_a_failed_upload_keeps_the_existing_file(
         self, run: Callable[..., Any], sandbox: Sandbox, memory: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The file is whole before it is uploaded, and a retry uploads the same export."""
+        """The file is complete before it is uploaded, and a retry uploads the same export."""
         memory.pipe_file("/lake/orders.csv", b"before")
         upload, tries = type(memory).put_file, []
 
         def fail_once(self: Any, source: str, target: str, **options: Any) -> None:
             tries.append(memory.cat_file("/lake/orders.csv"))
             if len(tries) == 1:
-                raise OSError("the store is away")
+                raise OSError("the store is down")
             upload(self, source, target, **options)
 
         monkeypatch.setattr(type(memory), "put_file", fail_once)
@@ -330,7 +393,7 @@ class TestOutput:
 
 class TestMapping:
     def test_over_objects(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
-        """One task for each, with a path that names it."""
+        """One task for each object, with its name in the path."""
         objects = ["order", "customer", "publication"]
         with dag_of("objects") as dag:
             VoucherifyExportOperator.partial(
@@ -341,7 +404,7 @@ class TestMapping:
         assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(objects)
 
     def test_over_date_windows(self, run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path) -> None:
-        """Each with arguments of its own."""
+        """One task for each window, with its own arguments."""
         months = [("2024-01-01", "2024-02-01"), ("2024-02-01", "2024-03-01")]
         windows = [
             {
@@ -362,10 +425,10 @@ class TestMapping:
             assert all(start <= moment < end for moment in moments)
 
 
-def test_nothing_secret_is_kept(
+def test_no_secret_is_stored(
     run: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither the app token nor that of a download is in Airflow's database or logs, also after an error."""
+    """Airflow's database and logs hold no app token and no download token, even after errors."""
     sandbox.fail(download=True, status=500, times=1)
     sandbox.fail(method="POST", status=403)
     with dag_of("secrets", retries=2) as dag:

@@ -21,7 +21,7 @@ DAGS = Path(__file__).parent / "many"
 
 @pytest.mark.timeout(480)
 def test_many_tasks_and_a_triggerer_that_is_killed(tmp_path: Path) -> None:
-    """All are done, within the plan and with few requests, and each export was created once."""
+    """All tasks succeed within the rate limit and with few requests; each export is created once."""
     with ThreadedSandbox(rate_limit=(100, 60), scheduled_for=10_000) as sandbox:
         environment = {
             "MANY_FOLDER": str(tmp_path / "files"),
@@ -36,9 +36,9 @@ def test_many_tasks_and_a_triggerer_that_is_killed(tmp_path: Path) -> None:
     assert [request for request in sandbox.requests if request.status == 429] == []
     assert len([request for request in sandbox.requests if request.method == "POST"]) == OWN
     assert len([*(tmp_path / "files").glob("*.csv")]) == OWN
-    looks = looks_of(sandbox)
-    busiest = max(bisect_left(looks, moment + 60) - number for number, moment in enumerate(looks))
-    _logger.info("%d requests to list or get, at most %d of them in a minute", len(looks), busiest)
+    reads = reads_of(sandbox)
+    busiest = max(bisect_left(reads, moment + 60) - number for number, moment in enumerate(reads))
+    _logger.info("%d requests to list or get, at most %d of them in a minute", len(reads), busiest)
     assert busiest <= 60
     tokens = {request.query["token"] for request in sandbox.requests if request.is_download}
     assert len(tokens) == OWN
@@ -47,20 +47,20 @@ def test_many_tasks_and_a_triggerer_that_is_killed(tmp_path: Path) -> None:
 
 
 def finish_exports(sandbox: Sandbox, airflow: Processes) -> None:
-    """Finish one export after the other when all tasks wait for theirs, and kill the triggerer in between."""
+    """When all tasks wait, finish one export after the other, and kill the triggerer in between."""
     airflow.wait_until(deferred=TASKS)
     ids = [export["id"] for export in sandbox.state()["exports"]]
     assert len(ids) == TASKS
     Random(0).shuffle(ids)
     for number, export_id in enumerate(ids):
         sandbox.finish(export_id)
-        time.sleep(0.3)  # together a minute, as it goes in real life
+        time.sleep(0.3)  # a minute in total, as exports finish in real life
         if number == TASKS // 3:
             airflow.kill("triggerer")
             airflow.start("triggerer")
     airflow.wait_until(success=TASKS)
 
 
-def looks_of(sandbox: Sandbox) -> list[float]:
+def reads_of(sandbox: Sandbox) -> list[float]:
     """When exports were listed or got, in seconds."""
     return [request.at for request in sandbox.requests if request.method == "GET" and not request.is_download]

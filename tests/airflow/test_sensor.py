@@ -29,7 +29,7 @@ class TestSensor:
     def test_it_waits_for_an_export(
         self, run: Callable[..., Any], sandbox: Sandbox, *, deferrable: bool
     ) -> None:
-        """Its value is the export, with a URL that opens nothing."""
+        """Its return value is the export, with a URL that has no token."""
         export_id = sandbox.add_export("voucher")
 
         finished = wait(run, f"wait_{deferrable}", export_id, deferrable=deferrable)
@@ -40,7 +40,7 @@ class TestSensor:
         assert export["result"] == {"url": f"{sandbox.download_url}/v1/exports/{export_id}"}
         assert all(request.method == "GET" for request in sandbox.requests)
 
-    def test_an_export_in_error_ends_it(
+    def test_an_export_in_error_fails_it(
         self,
         run: Callable[..., Any],
         sandbox: Sandbox,
@@ -48,7 +48,7 @@ class TestSensor:
         *,
         deferrable: bool,
     ) -> None:
-        """It will not change any more, so that no retry follows."""
+        """An export in ERROR never changes, so Airflow does not retry."""
         export_id = sandbox.add_export("voucher", outcome="ERROR")
 
         finished = wait(run, f"error_{deferrable}", export_id, retries=3, deferrable=deferrable)
@@ -56,20 +56,20 @@ class TestSensor:
         assert states(finished) == [("failed", 1)]
         assert f"Export {export_id} (voucher) ended in ERROR" in capfd.readouterr().out
 
-    def test_an_export_that_is_not_there_ends_it(
+    def test_a_missing_export_fails_it(
         self, run: Callable[..., Any], sandbox: Sandbox, *, deferrable: bool
     ) -> None:
-        """Nor will one come to be under this id; `soft_fail` skips the task instead."""
+        """A missing export is not retried either; with `soft_fail` the task is skipped."""
         finished = wait(
             run, f"not_there_{deferrable}", "exp_none", retries=3, deferrable=deferrable, soft_fail=True
         )
 
         assert states(finished) == [("skipped", 1)]
 
-    def test_it_waits_so_long_and_no_longer(
+    def test_it_waits_until_its_timeout(
         self, run: Callable[..., Any], sandbox: Sandbox, *, deferrable: bool
     ) -> None:
-        """As Airflow's sensors do, it is not tried again then."""
+        """Like Airflow's own sensors, it is not retried after its timeout."""
         sandbox.fail(path="/v1/exports*", times=None, edit=_unfinished)
         export_id = sandbox.add_export("voucher")
 
@@ -79,5 +79,5 @@ class TestSensor:
 
 
 def _unfinished(answer: dict[str, Any]) -> dict[str, Any]:
-    """An export that never gets on."""
+    """A response in which the export is never finished."""
     return answer | {"status": "IN_PROGRESS", "result": None}

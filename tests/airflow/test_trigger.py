@@ -1,4 +1,4 @@
-"""The trigger, on an event loop as a triggerer has one."""
+"""The trigger, in an event loop as in a triggerer."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from voucherify_exports.airflow import VoucherifyExportTrigger, _clients
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A sandbox whose exports are never done by themselves."""
+    """A sandbox whose exports do not finish by themselves."""
     with ThreadedSandbox(scheduled_for=1000) as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", connection_to(sandbox))
         yield sandbox
@@ -28,20 +28,20 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[ExportsClient]:
-    """The clients that are made, in order."""
+    """The clients in the order of their creation."""
     made: list[ExportsClient] = []
-    make = _clients.client_of
+    make = _clients.make_client
 
     def making(*arguments: Any, **options: Any) -> ExportsClient:
         made.append(make(*arguments, **options))
         return made[-1]
 
-    monkeypatch.setattr(_clients, "client_of", making)
+    monkeypatch.setattr(_clients, "make_client", making)
     return made
 
 
 async def event_of(trigger: VoucherifyExportTrigger) -> Any:
-    """The payload of the one event that a trigger fires, which JSON can say."""
+    """The payload of the one event that a trigger fires; checks that it is plain JSON."""
     [event] = [event async for event in trigger.run()]
     assert isinstance(event, TriggerEvent)
     assert json.loads(json.dumps(event.payload)) == event.payload
@@ -49,10 +49,10 @@ async def event_of(trigger: VoucherifyExportTrigger) -> Any:
 
 
 async def waiting(*triggers: VoucherifyExportTrigger, of: Sandbox) -> list[asyncio.Task[Any]]:
-    """Triggers that run, as soon as their exports have been looked at."""
-    seen = len(of.requests)
+    """Running triggers, as soon as their exports have been polled."""
+    before = len(of.requests)
     tasks = [asyncio.create_task(event_of(trigger)) for trigger in triggers]
-    while len(of.requests) == seen:
+    while len(of.requests) == before:
         await asyncio.sleep(0.01)
     return tasks
 
@@ -62,12 +62,12 @@ def is_closed(client: ExportsClient) -> bool:
 
 
 def nobody_waits() -> bool:
-    return not any(_clients._shared.values())
+    return not any(_clients._clients.values())
 
 
 class TestEvent:
     async def test_an_export_that_is_done(self, sandbox: Sandbox) -> None:
-        """The event has the export, and in its URL no token."""
+        """The event holds the export, without the token in its URL."""
         export_id = sandbox.add_export("voucher")
 
         event = await event_of(VoucherifyExportTrigger(export_id))
@@ -87,7 +87,7 @@ class TestEvent:
     async def test_an_export_that_is_not(
         self, sandbox: Sandbox, outcome: Any, error: str, reason: str
     ) -> None:
-        """The event says why, and the class of the error."""
+        """The event holds the reason and the class of the error."""
         export_id = sandbox.add_export("voucher", outcome=outcome) if outcome else "exp_none"
 
         event = await event_of(VoucherifyExportTrigger(export_id))
@@ -96,24 +96,22 @@ class TestEvent:
         assert reason in event["reason"]
 
     async def test_a_deadline_that_has_passed(self, slow: Sandbox) -> None:
-        """A triggerer that takes over late takes one look."""
+        """A triggerer that takes over after the deadline polls once."""
         export_id = slow.add_export("voucher")
         trigger = VoucherifyExportTrigger(export_id, deadline=datetime.now(UTC) - timedelta(days=1))
 
         assert (await event_of(trigger))["error"] == "WaitTimeoutError"
         assert len(slow.requests) == 1
 
-    async def test_a_connection_that_is_not_there(self) -> None:
-        """Airflow's own words say which."""
+    async def test_a_missing_connection(self) -> None:
+        """The reason is Airflow's message, which names the connection."""
         event = await event_of(VoucherifyExportTrigger("exp_1", "no_such"))
 
         assert event["error"] == "VoucherifyExportsError"
         assert event["reason"] == "The conn_id `no_such` isn't defined"
 
-    async def test_a_connection_that_cannot_be_right(
-        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """As the hook says it."""
+    async def test_an_invalid_connection(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error is the hook's `ConfigurationError`."""
         monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", connection_to(sandbox, colour="red"))
 
         event = await event_of(VoucherifyExportTrigger("exp_1"))
@@ -123,7 +121,7 @@ class TestEvent:
 
 
 async def test_it_survives_the_database(sandbox: Sandbox) -> None:
-    """What another triggerer makes of what this one has stored is the same trigger."""
+    """Another triggerer creates the same trigger from what is stored."""
     deadline = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
     row = Trigger.from_object(VoucherifyExportTrigger("exp_1", "shop", deadline))
 
@@ -134,8 +132,8 @@ async def test_it_survives_the_database(sandbox: Sandbox) -> None:
 
 
 async def test_each_logs_its_own_export(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    """Airflow sorts lines by the context; what a client does for all is in that of none."""
-    task: ContextVar[str] = ContextVar("task", default="of none")
+    """Airflow chooses a log by the context; what a client does for all triggers is in no task's."""
+    task: ContextVar[str] = ContextVar("task", default="no task")
     caplog.set_level(logging.INFO)
     lines: list[tuple[str, str]] = []
 
@@ -156,7 +154,7 @@ async def test_each_logs_its_own_export(sandbox: Sandbox, caplog: pytest.LogCapt
         own = [line for whose, line in lines if whose == export_id]
         assert f"Export {export_id} (voucher): DONE" in own
         assert all(export_id in line for line in own)
-    assert {line.partition("(")[0] for whose, line in lines if whose == "of none"} >= {
+    assert {line.partition("(")[0] for whose, line in lines if whose == "no task"} >= {
         "StatusChanged",
         "WaitEnded",
     }
@@ -166,7 +164,7 @@ class TestSharing:
     async def test_a_hundred_triggers_share_one_client(
         self, sandbox: Sandbox, clients: list[ExportsClient]
     ) -> None:
-        """And so one watcher, whose pages serve them all; the last lets go of it."""
+        """They share its watcher and the pages that it polls; the last trigger closes it."""
         ids = [sandbox.add_export("voucher") for _ in range(100)]
 
         events = await asyncio.gather(*(event_of(VoucherifyExportTrigger(export_id)) for export_id in ids))
@@ -180,7 +178,7 @@ class TestSharing:
     async def test_a_changed_connection_gets_another(
         self, slow: Sandbox, clients: list[ExportsClient], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Those that wait already go on with the client that they have."""
+        """Triggers that wait already keep their client; later ones get a new one."""
         first, second = (slow.add_export("voucher") for _ in range(2))
         [before] = await waiting(VoucherifyExportTrigger(first), of=slow)
         monkeypatch.setenv("AIRFLOW_CONN_VOUCHERIFY_DEFAULT", connection_to(slow, poll_share=0.3))
@@ -197,7 +195,7 @@ class TestSharing:
     async def test_cancelling_one_leaves_the_others(
         self, slow: Sandbox, clients: list[ExportsClient]
     ) -> None:
-        """The client stays for whom it serves, and goes with the last."""
+        """The client stays open until its last user leaves."""
         first, second = (slow.add_export("voucher") for _ in range(2))
         cancelled, other = await waiting(
             VoucherifyExportTrigger(first), VoucherifyExportTrigger(second), of=slow
@@ -212,7 +210,7 @@ class TestSharing:
         assert not [request for request in slow.requests if request.method != "GET"]
 
     async def test_cancelling_all_leaves_nothing(self, slow: Sandbox, clients: list[ExportsClient]) -> None:
-        """As when a triggerer stops: no task, no session, no entry is left."""
+        """When all triggers are cancelled, as by a triggerer that stops, no task or client is left."""
         before = asyncio.all_tasks()
         ids = [slow.add_export("voucher") for _ in range(20)]
         tasks = await waiting(*(VoucherifyExportTrigger(export_id) for export_id in ids), of=slow)
@@ -226,10 +224,10 @@ class TestSharing:
         assert nobody_waits()
         assert asyncio.all_tasks() == before
 
-    async def test_who_comes_when_the_last_goes_gets_a_new_client(
+    async def test_a_trigger_never_gets_a_client_that_is_closing(
         self, slow: Sandbox, clients: list[ExportsClient]
     ) -> None:
-        """Never one that is being closed."""
+        """A trigger that starts while the last user leaves gets a new client."""
         first, second = (slow.add_export("voucher") for _ in range(2))
         [going] = await waiting(VoucherifyExportTrigger(first), of=slow)
         going.cancel()
@@ -240,10 +238,10 @@ class TestSharing:
         assert going.cancelled()
         assert nobody_waits()
 
-    async def test_the_client_is_free_when_the_event_is_out(
+    async def test_the_client_is_released_before_the_event(
         self, sandbox: Sandbox, clients: list[ExportsClient]
     ) -> None:
-        """A triggerer may leave the generator where it has yielded."""
+        """A triggerer may never resume the generator after its event."""
         events = VoucherifyExportTrigger(sandbox.add_export("voucher")).run()
 
         await anext(events)
@@ -252,7 +250,7 @@ class TestSharing:
         await events.aclose()
 
     def test_each_event_loop_has_its_own(self, sandbox: Sandbox, clients: list[ExportsClient]) -> None:
-        """A client belongs to the loop that it was used in."""
+        """A client belongs to the event loop in which it was created."""
         for _ in range(2):
             asyncio.run(event_of(VoucherifyExportTrigger(sandbox.add_export("voucher"))))
 

@@ -1,4 +1,4 @@
-"""A sandbox for code that blocks, and the way there as Airflow has it."""
+"""A sandbox for code that blocks, and an Airflow connection to it."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 class ThreadedSandbox:
-    """A sandbox on a thread of its own, for code that blocks."""
+    """A sandbox in a separate thread, for code that blocks."""
 
     def __init__(self, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
@@ -32,7 +32,7 @@ class ThreadedSandbox:
 
 
 def connection_to(sandbox: Sandbox, **extra: object) -> str:
-    """An Airflow connection to a sandbox, as environment variables hold it."""
+    """An Airflow connection to a sandbox, in the JSON form of environment variables."""
     extra = {"poll": {"initial": 0.05, "max": 0.1}} | extra
     return json.dumps(
         {

@@ -1,4 +1,4 @@
-"""Exports in Apache Airflow, 3.3 or newer (extra `airflow`).
+"""Operator, sensor, trigger and hook for Apache Airflow 3.3 or newer (extra `airflow`).
 
 >>> VoucherifyExportOperator(
 ...     task_id="vouchers",
@@ -6,8 +6,8 @@
 ...     output_path="/data/vouchers/{{ ds }}.parquet",
 ... )
 
-The tasks that wait are deferred: all that wait with one connection in a triggerer share one client,
-and so look at a hundred exports with one request.
+Tasks that wait are deferred to the triggerer. There, all tasks with the same connection share one client,
+which polls up to a hundred exports with one request.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""One client, and so one watcher, for all triggers with the same connection in an event loop."""
+"""One client, and so one watcher, for all triggers of an event loop that have the same connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,34 +11,40 @@ from attrs import define
 
 from ..client import ExportsClient
 from ..events import Event, log_event
-from .hook import client_of
+from .hook import make_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-# All that a connection says: one that was changed is another one, and gets a client of its own.
-_Said: TypeAlias = tuple[str | int | None, ...]
+# All fields of a connection, so that a changed connection gets a client of its own.
+_ConnectionKey: TypeAlias = tuple[str | int | None, ...]
 
 
 @define
-class _Shared:
+class _SharedClient:
     client: ExportsClient
     users: int = 0
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Said, _Shared]] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_ConnectionKey, _SharedClient]] = (
+    WeakKeyDictionary()
+)
 
 
-def _log_apart(event: Event) -> None:
-    """Log what concerns all triggers as the triggerer's, not in the task log of the one that came first."""
+def _log_outside_tasks(event: Event) -> None:
+    """Log an event in the triggerer's log.
+
+    Airflow chooses a log by the context, and the client's background tasks run in the context of the
+    trigger that created the client. In an empty context no task's log is chosen.
+    """
     Context().run(log_event, event)
 
 
 @asynccontextmanager
 async def shared_client(connection: "Connection") -> AsyncGenerator[ExportsClient]:
-    """A client of this connection, shared with whoever uses it now, and closed by the last of them."""
-    here = _shared.setdefault(asyncio.get_running_loop(), {})
-    said = (
+    """The client that all current users of this connection share; the last user closes it."""
+    clients = _clients.setdefault(asyncio.get_running_loop(), {})
+    key = (
         connection.host,
         connection.port,
         connection.schema,
@@ -46,16 +52,16 @@ async def shared_client(connection: "Connection") -> AsyncGenerator[ExportsClien
         connection.password,
         connection.extra,
     )
-    # Nothing is awaited between finding a client and counting its user, nor between the last
-    # user's leaving and forgetting the client, so that none is taken that is being closed.
-    if said not in here:
-        here[said] = _Shared(client_of(connection, on_event=_log_apart))
-    shared = here[said]
+    # No `await` may stand between finding a client and counting its user, nor between the last user
+    # leaving and the removal of the client. So nobody gets a client that is being closed.
+    if key not in clients:
+        clients[key] = _SharedClient(make_client(connection, on_event=_log_outside_tasks))
+    shared = clients[key]
     shared.users += 1
     try:
         yield shared.client
     finally:
         shared.users -= 1
         if not shared.users:
-            del here[said]
+            del clients[key]
             await shared.client.close()

@@ -1,4 +1,4 @@
-"""The connection of Airflow, as a client of the exports API."""
+"""The hook: from an Airflow connection to a client of the exports API."""
 
 import asyncio
 import json
@@ -30,22 +30,22 @@ OPTIONS = (
     "oauth",
     *_POLICIES,
 )
-"""What a connection's extra may hold."""
+"""Names that a connection's extra may hold."""
 
 _CLUSTER = re.compile(r"([a-z0-9-]+\.)*api")
 
 
 class VoucherifyHook(BaseHook):
-    """One project of Voucherify, by an Airflow connection of the type `voucherify`.
+    """A client for one Voucherify project, configured by an Airflow connection of the type `voucherify`.
 
     >>> async with VoucherifyHook("voucherify_shop").get_conn() as client:
     ...     export = await client.get_export("exp_CGnCVltmWjI9V1pGlnunw2Nf")
 
-    - Host: a cluster (`api`, `us1.api`, `as1.api`; none means `api`), or the host name or URL of the API,
-      with https where no scheme is said.
+    - Host: a cluster (`api`, `us1.api` or `as1.api`; default `api`), or the host name or URL of the API. The
+      scheme defaults to https.
     - Login: the application id. Password: the application token.
-    - Extra: any other option of `ExportsClient` that JSON can say, such as `{"poll_share": 0.3}`. `poll` and
-      `retry` hold the arguments of `PollPolicy` and `RetryPolicy`, `oauth` those of `OAuth`, keys aside.
+    - Extra: other options of `ExportsClient`, such as `{"poll_share": 0.3}`. `poll`, `retry` and `oauth`
+      hold the arguments of `PollPolicy`, `RetryPolicy` and `OAuth`, the latter without the id and the token.
     """
 
     conn_name_attr = "voucherify_conn_id"
@@ -58,39 +58,47 @@ class VoucherifyHook(BaseHook):
         self.voucherify_conn_id = voucherify_conn_id
 
     def get_conn(self) -> ExportsClient:
-        """A client, which the caller closes; `ConfigurationError` for what cannot be right."""
-        return client_of(self.get_connection(self.voucherify_conn_id))
+        """Create a client, which the caller closes.
+
+        Raises `ConfigurationError` for an invalid value in the connection.
+        """
+        return make_client(self.get_connection(self.voucherify_conn_id))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether Voucherify takes the credentials, and what it says: costs one request."""
+        """Check whether Voucherify accepts the credentials; costs one request.
+
+        Returns whether it does, and a message with the number of exports or the error.
+        """
         try:
             page = self.run(lambda client: client.list_page(page_size=1))
         except VoucherifyExportsError as error:
             return False, str(error)
-        return True, f"Voucherify answers: the project has {page.total} exports"
+        return True, f"Connected to Voucherify; exports in the project: {page.total}"
 
-    def run(self, ask: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
-        """What a client is asked for: waits for it, outside of any event loop, and closes the client.
+    def run(self, call: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
+        """Call a coroutine function with a client, return its result, and close the client.
+
+        Blocks until it is done. Call it outside of any event loop.
 
         >>> page = VoucherifyHook("voucherify_shop").run(lambda client: client.list_page())
         """
-        return asyncio.run(_asked(self.get_conn(), ask))
+        return asyncio.run(_call(self.get_conn(), call))
 
 
-def client_of(connection: "Connection", *, on_event: EventHook | None = None) -> ExportsClient:
-    """A client of the project that a connection leads to."""
+def make_client(connection: "Connection", *, on_event: EventHook | None = None) -> ExportsClient:
+    """Create a client from a connection."""
     try:
-        return ExportsClient(on_event=on_event, **_options(connection))
+        return ExportsClient(on_event=on_event, **_client_options(connection))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"connection {connection.conn_id!r}: {error}") from None
 
 
-def _options(connection: "Connection") -> dict[str, Any]:
-    extra = {name: value for name, value in _extra(connection.extra).items() if value is not None}
+def _client_options(connection: "Connection") -> dict[str, Any]:
+    extra = {name: value for name, value in _parse_extra(connection.extra).items() if value is not None}
     for name in sorted(extra.keys() - {*OPTIONS}):
-        nearest = get_close_matches(name, OPTIONS)
-        hint = f"nearest: {', '.join(nearest)}" if nearest else f"known: {', '.join(sorted(OPTIONS))}"
-        raise ConfigurationError(f"extra: {name!r} is no option ({hint})")
+        matches = get_close_matches(name, OPTIONS, n=1)
+        hint = f"did you mean {matches[0]!r}?" if matches else f"known options: {', '.join(sorted(OPTIONS))}"
+        raise ConfigurationError(f"extra: unknown option {name!r}; {hint}")
     options = {
         name: _POLICIES[name](**value) if name in _POLICIES else value for name, value in extra.items()
     }
@@ -102,12 +110,12 @@ def _options(connection: "Connection") -> dict[str, Any]:
     return options | _address(connection)
 
 
-def _extra(text: str | None) -> Mapping[str, Any]:
+def _parse_extra(text: str | None) -> Mapping[str, Any]:
     try:
         extra = json.loads(text or "{}")
         return {**extra}
     except (TypeError, ValueError):
-        # Not quoted: it may hold a secret.
+        # The message does not quote the text, which may hold a secret.
         raise ConfigurationError("extra is not a JSON object") from None
 
 
@@ -121,6 +129,6 @@ def _address(connection: "Connection") -> dict[str, str]:
     return {"base_url": url if connection.port is None else f"{url}:{connection.port}"}
 
 
-async def _asked(client: ExportsClient, ask: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
+async def _call(client: ExportsClient, call: Callable[[ExportsClient], Awaitable[_Result]]) -> _Result:
     async with client:
-        return await ask(client)
+        return await call(client)

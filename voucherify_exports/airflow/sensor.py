@@ -1,4 +1,4 @@
-"""The task that waits for an export of somebody else's."""
+"""The sensor: a task that waits for an export that it did not create."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from ..errors import ExportFailedError, VoucherifyExportsError, WaitTimeoutError
-from ._outcome import HOPELESS, LOST, Outcome, kind_of, verdict, without_token
+from ._payload import NEED_NEW_EXPORT, PERMANENT, EventPayload, error_class, task_error, without_token
 from .hook import VoucherifyHook
 from .trigger import VoucherifyExportTrigger
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 class VoucherifyExportSensor(BaseSensorOperator):
-    """Wait until an export is DONE, and return it as the API has it, but for the token in its result URL.
+    """Wait until an export is DONE, and return it in the API's form, without the token in its result URL.
 
-    - `export_id`: a template.
-    - `timeout`: seconds, or a timedelta, after which the sensor fails; the default is Airflow's.
-    - `deferrable`: wait in the triggerer. Otherwise a worker asks every `poke_interval` seconds, which costs
-      a request each time.
+    - `export_id`: the id of the export; a template.
+    - `timeout`: how long to wait before the sensor fails, in seconds or as a timedelta (default: Airflow's).
+    - `deferrable`: wait in the triggerer. With `False` a worker waits instead: it polls every `poke_interval`
+      seconds, and each poll costs one request.
 
-    An export that ends in ERROR or does not exist fails the sensor for good, and so do wrong credentials.
+    The sensor fails permanently, without retries, when the export ends in ERROR or does not exist, or when
+    the credentials are wrong.
     """
 
     template_fields = ("export_id", "voucherify_conn_id")
@@ -42,7 +43,7 @@ class VoucherifyExportSensor(BaseSensorOperator):
         self.deferrable = deferrable
 
     def execute(self, context: "Context") -> Any:
-        """Wait, in the triggerer or here."""
+        """Wait, in the triggerer or in this worker."""
         if self.deferrable:
             deadline = datetime.now(UTC) + timedelta(seconds=self.timeout)
             trigger = VoucherifyExportTrigger(self.export_id, self.voucherify_conn_id, deadline)
@@ -50,25 +51,25 @@ class VoucherifyExportSensor(BaseSensorOperator):
         return super().execute(context)
 
     def poke(self, context: "Context") -> PokeReturnValue:
-        """Ask once."""
+        """Poll once."""
         try:
             hook = VoucherifyHook(self.voucherify_conn_id)
             export = hook.run(lambda client: client.get_export(self.export_id))
             if export.is_failed:
                 raise ExportFailedError(export)
         except (VoucherifyExportsError, TypeError, ValueError) as error:
-            raise verdict(type(error), str(error), final=_FINAL) from error
+            raise task_error(type(error), str(error), permanent=_PERMANENT) from error
         return PokeReturnValue(export.is_done, without_token(export))
 
-    def execute_complete(self, context: "Context", event: Outcome) -> dict[str, Any]:
-        """Go on when the trigger has fired."""
+    def execute_complete(self, context: "Context", event: EventPayload) -> dict[str, Any]:
+        """Return the export, or raise the error, after the trigger has fired."""
         if event["status"] == "success":
             export: dict[str, Any] = event["export"]
             return export
-        kind, reason = kind_of(event), event["reason"]
-        if kind is WaitTimeoutError:
+        error, reason = error_class(event), event["reason"]
+        if error is WaitTimeoutError:
             raise AirflowSensorTimeout(reason)
-        raise verdict(kind, reason, final=_FINAL)
+        raise task_error(error, reason, permanent=_PERMANENT)
 
 
-_FINAL = (*HOPELESS, *LOST)
+_PERMANENT = (*PERMANENT, *NEED_NEW_EXPORT)

@@ -1,4 +1,4 @@
-"""What waits in a triggerer."""
+"""The trigger: waits for an export in the triggerer."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -11,21 +11,24 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from ..errors import VoucherifyExportsError
 from ..models import Export
 from ._clients import shared_client
-from ._outcome import Outcome, failure, outcome_of
+from ._payload import EventPayload, error_payload, wait_for
 from .hook import VoucherifyHook
 
 _logger = logging.getLogger("voucherify_exports")
 
 
 class VoucherifyExportTrigger(BaseTrigger):
-    """Fires once, when an export is finished or cannot be waited for any more.
+    """Wait for an export, and fire once: when it is finished, or when the wait fails.
 
-    `deadline`, aware, bounds the wait: a moment rather than a duration, so that a triggerer that takes over
-    from a dead one keeps it. One last look is taken when it has passed.
+    `deadline` is an aware datetime, `None` for no limit. It is a point in time, so that it stays the same
+    when another triggerer takes over the trigger. The last poll is sent when it has passed.
 
-    The payload is `{"status": "success", "export": {…}}`, with the export as the API has it, but for the
-    token in its result URL, which Airflow would log and store; or `{"status": "error", "export_id": …,
-    "error": …, "reason": …}`, where `error` names a class of `voucherify_exports.errors`.
+    The payload of the event is one of
+
+    - `{"status": "success", "export": {…}}`: the export in the API's form, without the token in its result
+      URL, since Airflow logs and stores payloads.
+    - `{"status": "error", "export_id": …, "error": …, "reason": …}`: `error` is the name of a class in
+      `voucherify_exports.errors`, `reason` its message.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class VoucherifyExportTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """What it takes to make the trigger again, in another process."""
+        """The import path and the arguments with which another process creates the trigger again."""
         return "voucherify_exports.airflow.VoucherifyExportTrigger", {
             "export_id": self.export_id,
             "voucherify_conn_id": self.voucherify_conn_id,
@@ -49,18 +52,18 @@ class VoucherifyExportTrigger(BaseTrigger):
 
     async def run(self) -> AsyncGenerator[TriggerEvent]:
         """Wait, and yield the one event."""
-        # The client is let go of first: a generator may be left where it yields.
-        yield TriggerEvent(await self._outcome())  # type: ignore[no-untyped-call]  # as above
+        # The client is released before the yield, since Airflow may never resume the generator.
+        yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call]  # as above
 
-    async def _outcome(self) -> Outcome:
+    async def _wait(self) -> EventPayload:
         try:
             connection = await VoucherifyHook.aget_connection(self.voucherify_conn_id)
             async with shared_client(connection) as client:
-                return await outcome_of(client, self.export_id, self._timeout(), _log_update)
+                return await wait_for(client, self.export_id, self._timeout(), _log_update)
         except AirflowNotFoundException as error:
-            return failure(self.export_id, VoucherifyExportsError(str(error)))
+            return error_payload(self.export_id, VoucherifyExportsError(str(error)))
         except VoucherifyExportsError as error:
-            return failure(self.export_id, error)
+            return error_payload(self.export_id, error)
 
     def _timeout(self) -> float | None:
         if self.deadline is None:
@@ -69,5 +72,5 @@ class VoucherifyExportTrigger(BaseTrigger):
 
 
 def _log_update(export: Export) -> None:
-    # Called in the context of the one who waits, and so in the log of its task.
+    # The client calls this in the context of the trigger, so it is logged in that task's log.
     _logger.info("Export %s (%s): %s", export.id, export.exported_object, export.status)
