@@ -1,8 +1,11 @@
 """How the documentation is built: `nox -s docs`."""
 
+import ast
 import inspect
 from typing import Any
 
+import attrs
+import sphinx.util.inspect
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -10,6 +13,7 @@ from sphinx.environment import BuildEnvironment
 
 import voucherify_exports
 from voucherify_exports import ExportsClient
+from voucherify_exports._api.settings import Settings
 
 project = "voucherify-exports"
 author = "The voucherify-exports developers"
@@ -75,7 +79,59 @@ def find_public(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: n
     return python.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, shown)
 
 
+class Verbatim:
+    """A default as it is written in the source."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def show_defaults(
+    _app: Sphinx, what: str, _name: str, obj: Any, _options: Any, _signature: str, _returns: Any
+) -> tuple[str, None] | None:
+    """Show the defaults of an attrs class as its source has them, and leave out private attributes.
+
+    Sphinx would read the `__init__` that attrs generates. The defaults of `ExportsClient` are in `Settings`.
+    """
+    source = Settings if obj is ExportsClient else obj
+    if what not in {"class", "exception"} or not attrs.has(source):
+        return None
+    private = {attribute.alias for attribute in attrs.fields(source) if attribute.name.startswith("_")}
+    parameters = [
+        parameter
+        if parameter.default is parameter.empty
+        else parameter.replace(default=Verbatim(default_of(source, name)))
+        for name, parameter in inspect.signature(obj).parameters.items()
+        if name not in private
+    ]
+    signature = inspect.Signature(parameters)
+    return sphinx.util.inspect.stringify_signature(signature, unqualified_typehints=True), None
+
+
+def default_of(cls: type, name: str) -> str:
+    """The default of a field of an attrs class: `= 5`, `field(default=5)` or `field(factory=lambda: 5)`."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(cls)).body if isinstance(node, ast.ClassDef))
+    (value,) = (
+        node.value
+        for node in body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name and node.value
+    )
+    given = {each.arg: each.value for each in value.keywords} if isinstance(value, ast.Call) else {}
+    match given:
+        case {"factory": ast.Lambda(body=default)} | {"default": default}:
+            return ast.unparse(default)
+        case {"factory": _}:
+            factory: Any = attrs.fields_dict(cls)[name].default
+            return repr(factory.factory())
+        case _:
+            return ast.unparse(value)
+
+
 def setup(app: Sphinx) -> None:
-    """Connect the two."""
+    """Connect them."""
+    app.connect("autodoc-process-signature", show_defaults)
     app.connect("doctree-read", link_names)
     app.connect("missing-reference", find_public)

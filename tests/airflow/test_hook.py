@@ -112,7 +112,7 @@ class TestConnection:
             ({"extra": {"poll": 3}}, "must be a mapping"),
             ({"extra": {"poll_share": 2}}, "poll_share cannot be 2"),
             ({"extra": {"request_timeout": "long"}}, "not supported between instances of 'str' and 'int'"),
-            ({"extra": {"trusted_hosts": "a.example.com"}}, "trusted_hosts must be list of host names"),
+            ({"extra": {"trusted_hosts": "a.example.com"}}, "trusted_hosts must be a list of host names"),
             ({"host": "http://shop.example.com"}, "base_url must be https"),
             ({"login": None}, "app_id is empty"),
             ({"password": ""}, "app_token is empty"),

@@ -1,5 +1,7 @@
 """What `nox -s docs` checks in the site that it has just built; collected only when it is named."""
 
+import html
+import re
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -60,6 +62,32 @@ def test_the_reference_is_complete() -> None:
     }
 
     assert public <= described
+
+
+def text_of(path: Path) -> str:
+    """The text of a page, without markup."""
+    return html.unescape(re.sub(r"<[^>]+>", "", path.read_text()))
+
+
+@pytest.mark.parametrize("path", sorted((SITE / "reference").glob("*.html")), ids=lambda path: path.name)
+def test_the_reference_shows_real_defaults(path: Path) -> None:
+    """No default is shown as attrs generates it, or as an object of Python's."""
+    text = text_of(path)
+    for wrong in ("attr_dict", "NOTHING", "Factory(", " object at 0x", "<lambda>", "_empty()"):
+        assert wrong not in text
+
+
+def test_the_options_have_their_defaults() -> None:
+    """The client and its policies show the values that apply when nothing is given."""
+    text = text_of(SITE / "reference/client.html")
+    for right in (
+        "request_timeout: float = 30.0",
+        "retry: RetryPolicy = RetryPolicy()",
+        "initial: float = 2.0",
+        "attempts: int = 5",
+        "wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5)",
+    ):
+        assert right in text
 
 
 def test_there_are_pages() -> None:

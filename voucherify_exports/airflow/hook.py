@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
 
+from .. import ClientOptions
 from ..auth import OAuth
 from ..client import ExportsClient
 from ..errors import ConfigurationError, VoucherifyExportsError
@@ -21,15 +22,9 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 _POLICIES: dict[str, Callable[..., Any]] = {"poll": PollPolicy, "retry": RetryPolicy}
-OPTIONS = (
-    "poll_share",
-    "request_timeout",
-    "max_quota_wait",
-    "max_connections",
-    "trusted_hosts",
-    "oauth",
-    *_POLICIES,
-)
+# The connection's own fields hold these, or JSON cannot.
+_NOT_IN_EXTRA = {"auth", "base_url", "clock", "cluster", "on_event", "session"}
+OPTIONS = (*(name for name in ClientOptions.__annotations__ if name not in _NOT_IN_EXTRA), "oauth")
 """Names that a connection's extra may hold."""
 
 _CLUSTER = re.compile(r"([a-z0-9-]+\.)*api")
