@@ -6,6 +6,7 @@
 
 from typing import TYPE_CHECKING
 
+from ._files.download import Progress
 from ._ground.clock import Clock, SystemClock
 from ._version import __version__
 from .auth import AppKeys, Auth, BearerToken, OAuth
@@ -132,6 +133,7 @@ __all__ = [
     "PermissionDeniedError",
     "PlanLimitError",
     "PollPolicy",
+    "Progress",
     "QuotaExhausted",
     "RateLimit",
     "RateLimitedError",

@@ -21,7 +21,7 @@ from ._api.transport import Transport
 from ._api.trust import Trust
 from ._api.wire import export_path
 from ._files.download import Downloads, Progress
-from ._files.remote import Source
+from ._files.remote import RemoteFiles
 from ._ground.clock import Clock, SystemClock
 from ._ground.threads import in_thread
 from ._waiting.watcher import Watcher
@@ -33,7 +33,7 @@ from .polling import PollPolicy, RetryPolicy
 from .tables import check_target, to_arrow, to_pandas, to_polars
 from .tables._columns import Names
 from .tables._convert import CSV, CellOptions, check_extra, format_of
-from .tables._fetched import Conversions, Convert
+from .tables._fetched import Convert, TableDownloads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ class ExportsClient(Creates):
             emit=emit,
         )
         self._api = Api(self._transport)
-        source = Source(
+        source = RemoteFiles(
             transport=self._transport,
             trust=trust,
             base_url=self._base_url,
@@ -133,7 +133,7 @@ class ExportsClient(Creates):
             emit=emit,
         )
         self._downloads = Downloads(source, max_connections)
-        self._conversions = Conversions(source, self._downloads)
+        self._table_downloads = TableDownloads(source, self._downloads)
         self._watcher = Watcher(Polls(self._transport), quota, clock, emit)
 
     @classmethod
@@ -332,7 +332,7 @@ class ExportsClient(Creates):
         """
         _check_wanted(export)
         self._check_open()
-        async with aclosing(self._conversions.rows(export, names)) as rows:
+        async with aclosing(self._table_downloads.stream_rows(export, names)) as rows:
             async for row in rows:
                 yield row
 
@@ -359,7 +359,7 @@ class ExportsClient(Creates):
         _check_wanted(export)
         self._check_open()
         await in_thread(partial(check_extra, extra))  # which imports
-        return await self._conversions.table(export, convert, options)
+        return await self._table_downloads.to_table(export, convert, options)
 
     async def export_to(
         self,
@@ -405,7 +405,7 @@ class ExportsClient(Creates):
         await in_thread(partial(check_target, target))
         if format_of(target) == CSV:
             return await self.download(export, target, on_progress=on_progress)
-        return await self._conversions.file(export, target, cells or {}, on_progress=on_progress)
+        return await self._table_downloads.to_file(export, target, cells or {}, on_progress=on_progress)
 
 
 def _check_wanted(export: str | Export) -> tuple[str, Export | None]:

@@ -29,7 +29,7 @@ from voucherify_exports import (
     RetryPolicy,
     Sandbox,
 )
-from voucherify_exports._files.part import Part, _boot
+from voucherify_exports._files.part import Part, _boot_id
 
 Connect = Callable[..., ExportsClient]
 
@@ -150,7 +150,7 @@ class TestWhole:
     ) -> None:
         """What touches the disk is done in other threads."""
         threads: dict[str, int] = {}
-        for name in ("open", "begun", "restart", "write", "finish", "leave"):
+        for name in ("open", "resume", "restart", "write", "finish", "close"):
             original = getattr(Part, name)
 
             def note(*args: Any, _name: str = name, _original: Any = original, **options: Any) -> Any:
@@ -159,7 +159,7 @@ class TestWhole:
 
             monkeypatch.setattr(Part, name, note)
         await connect().download(big, tmp_path / "file.csv")
-        assert threads.keys() == {"open", "begun", "restart", "write", "finish", "leave"}
+        assert threads.keys() == {"open", "resume", "restart", "write", "finish", "close"}
         assert threading.get_ident() not in threads.values()
 
     async def test_goes_on_within_the_call(
@@ -268,7 +268,7 @@ class TestGoingOnLater:
         part = target.with_name("customers.csv.part")
         part.write_bytes(BODY)
         export = finished("http://127.0.0.1")
-        note = {"export_id": export.id, "validator": '"one"', "size": len(BODY), "boot": _boot()}
+        note = {"export_id": export.id, "validator": '"one"', "size": len(BODY), "boot": _boot_id()}
         part.with_name("customers.csv.part.json").write_text(json.dumps(note))
         last = len(BODY) - 1
         answer = http(206, BODY[-1:], Content_Range=f"bytes {last}-{last}/{len(BODY)}", ETag='"one"')
@@ -446,7 +446,7 @@ class TestEnding:
         await connect().download(big, target)
         assert target.read_bytes() == body
 
-    @pytest.mark.parametrize("step", ["open", "begun", "restart", "write", "finish"])
+    @pytest.mark.parametrize("step", ["open", "resume", "restart", "write", "finish"])
     async def test_cancelling_at_the_disk(
         self, connect: Connect, big: str, target: Path, monkeypatch: pytest.MonkeyPatch, step: str
     ) -> None:

@@ -20,7 +20,7 @@ from samples import ID
 from test_house import UNMEASURED
 
 from voucherify_exports._files import part as parts
-from voucherify_exports._files.part import Part, check_writable, problem_of
+from voucherify_exports._files.part import Part, check_writable, describe_os_error
 from voucherify_exports._files.resume import Identity
 
 BODY = bytes(range(20))
@@ -50,7 +50,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def begin(target: Path, body: bytes = BODY, identity: Identity = SAME) -> Part:
+def make_part(target: Path, body: bytes = BODY, identity: Identity = SAME) -> Part:
     """A part that holds these bytes of the export's file."""
     part = Part.open(target)
     part.restart(ID, identity)
@@ -58,9 +58,9 @@ def begin(target: Path, body: bytes = BODY, identity: Identity = SAME) -> Part:
     return part
 
 
-def leave_behind(target: Path, body: bytes, identity: Identity = SAME) -> None:
+def leave_part(target: Path, body: bytes, identity: Identity = SAME) -> None:
     """What an interrupted download leaves."""
-    begin(target, body, identity).leave(keep=True)
+    make_part(target, body, identity).close(keep=True)
 
 
 def note(target: Path) -> Path:
@@ -89,7 +89,7 @@ class TestWhole:
     def test_takes_the_place_of_the_target(self, target: Path) -> None:
         """All pieces, in their order, and nothing beside them."""
         part = Part.open(target)
-        assert part.begun(ID) == (0, ANY)
+        assert part.resume(ID) == (0, ANY)
         part.restart(ID, SAME)
         part.write([BODY[:3], b"", BODY[3:7]])
         part.write([])
@@ -110,7 +110,7 @@ class TestWhole:
     def test_the_old_file_stays_until_then(self, target: Path) -> None:
         """Also for those who have it open."""
         target.write_bytes(b"of before")
-        part = begin(target)
+        part = make_part(target)
         assert target.read_bytes() == b"of before"
 
         with target.open("rb") as before:
@@ -123,7 +123,7 @@ class TestWhole:
         """Those that the umask leaves, and not the private ones of a temporary file."""
         before = os.umask(mask)
         try:
-            begin(target).finish()
+            make_part(target).finish()
         finally:
             os.umask(before)
 
@@ -146,7 +146,7 @@ class TestWhole:
     def test_is_on_disk_before_it_is_in_place(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A system that fails in between has the old file or the new one, never an empty one."""
         synced: list[tuple[bool, bool]] = []
-        part = begin(target)
+        part = make_part(target)
         monkeypatch.setattr(
             os,
             "fsync",
@@ -161,7 +161,7 @@ class TestWhole:
         self, target: Path, code: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Not every file system can, and the file is in its place nevertheless."""
-        part = begin(target)
+        part = make_part(target)
         monkeypatch.setattr(os, "fsync", failing_for_folders(code, []))
         part.finish()
 
@@ -169,7 +169,7 @@ class TestWhole:
 
     def test_a_folder_that_cannot_be_read(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """One may be allowed to write there all the same."""
-        part = begin(target)
+        part = make_part(target)
         with monkeypatch.context() as patch:
             patch.setattr(os, "open", refused)
             part.finish()
@@ -178,7 +178,7 @@ class TestWhole:
 
     def test_a_folder_whose_disk_fails(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """That is told, and no descriptor is left open."""
-        part = begin(target)
+        part = make_part(target)
         seen: list[int] = []
         monkeypatch.setattr(os, "fsync", failing_for_folders(errno.EIO, seen))
 
@@ -191,12 +191,12 @@ class TestWhole:
     def test_a_disk_that_fails(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What could not be written for good does not replace anything."""
         target.write_bytes(b"of before")
-        part = begin(target)
+        part = make_part(target)
         monkeypatch.setattr(os, "fsync", refused)
 
         with pytest.raises(PermissionError):
             part.finish()
-        part.leave()
+        part.close()
         assert target.read_bytes() == b"of before"
         assert names(target.parent) == {"orders.csv"}
 
@@ -217,7 +217,7 @@ def refused(*_: object) -> int:
 class TestRestart:
     def test_begins_with_nothing(self, target: Path) -> None:
         """What came before was of another file."""
-        part = begin(target, b"of another file")
+        part = make_part(target, b"of another file")
         part.restart(ID, SAME)
         part.write([b"short"])
         part.finish()
@@ -226,25 +226,25 @@ class TestRestart:
 
     def test_notes_which_file_it_is(self, target: Path) -> None:
         """The note is replaced with the bytes that it is about."""
-        part = begin(target, identity=Identity('"first"', 7))
+        part = make_part(target, identity=Identity('"first"', 7))
         part.restart(ID, SAME)
 
         assert json.loads(note(target).read_bytes()) == {
             "export_id": ID,
             "validator": '"5f1e"',
             "size": 20,
-            "boot": parts._boot(),
+            "boot": parts._boot_id(),
         }
-        part.leave()
+        part.close()
 
     def test_notes_nothing_of_what_cannot_go_on(self, target: Path) -> None:
         """Not even what was noted of the file before."""
-        part = begin(target)
+        part = make_part(target)
         part.restart(ID, Identity(None, 20))
 
         assert names(target.parent) == {"orders.csv.part"}
         part.write([BODY])
-        part.leave(keep=True)
+        part.close(keep=True)
         assert names(target.parent) == set()
 
 
@@ -256,10 +256,10 @@ class TestGoingOn:
     def test_after_what_is_there(self, target: Path, size: int | None, there: int, offset: int) -> None:
         """The last byte of a file is asked for again, to learn whether it still is the same."""
         identity = Identity('"5f1e"', size)
-        leave_behind(target, BODY[:there], identity)
+        leave_part(target, BODY[:there], identity)
 
         part = Part.open(target)
-        assert part.begun(ID) == (offset, identity)
+        assert part.resume(ID) == (offset, identity)
         assert part.path.stat().st_size == offset
         part.write([b"-the rest"])
         part.finish()
@@ -267,11 +267,11 @@ class TestGoingOn:
 
     def test_after_the_next_interruption(self, target: Path) -> None:
         """A download that brings nothing new loses nothing."""
-        leave_behind(target, BODY[:12])
+        leave_part(target, BODY[:12])
         for _ in range(2):
             part = Part.open(target)
-            assert part.begun(ID) == (12, SAME)
-            part.leave(keep=True)
+            assert part.resume(ID) == (12, SAME)
+            part.close(keep=True)
 
     @given(
         st.binary(min_size=1, max_size=50), st.lists(st.integers(min_value=0, max_value=50)), st.booleans()
@@ -283,13 +283,13 @@ class TestGoingOn:
             target = Path(folder, "orders.csv")
             for step in [*steps, None]:
                 part = Part.open(target)
-                offset, found = part.begun(ID)
+                offset, found = part.resume(ID)
                 assert found in {ANY, identity}
                 if offset == 0:
                     part.restart(ID, identity)
                 part.write([body[offset:] if step is None else body[offset : offset + step]])
                 if step is not None:
-                    part.leave(keep=True)
+                    part.close(keep=True)
             part.finish()
 
             assert target.read_bytes() == body
@@ -299,82 +299,82 @@ class TestGoingOn:
         "text",
         [
             "[" * 200_000,
-            json.dumps({"export_id": ID, "validator": "a\r\nX: y", "size": 20, "boot": parts._boot()}),
-            json.dumps({"export_id": ID, "validator": "\ud800", "size": 20, "boot": parts._boot()}),
-            json.dumps({"export_id": ID, "validator": "", "size": 20, "boot": parts._boot()}),
+            json.dumps({"export_id": ID, "validator": "a\r\nX: y", "size": 20, "boot": parts._boot_id()}),
+            json.dumps({"export_id": ID, "validator": "\ud800", "size": 20, "boot": parts._boot_id()}),
+            json.dumps({"export_id": ID, "validator": "", "size": 20, "boot": parts._boot_id()}),
             json.dumps({"export_id": ID, "validator": '"5f1e"', "size": 20, "boot": 1}),
         ],
     )
     def test_not_by_a_note_of_another_kind(self, target: Path, text: str) -> None:
         """Whatever stands beside a part, it is no reason to fail."""
-        leave_behind(target, BODY[:12])
+        leave_part(target, BODY[:12])
         note(target).write_text(text)
         part = Part.open(target)
-        assert part.begun(ID) == (0, Identity())
-        part.leave()
+        assert part.resume(ID) == (0, Identity())
+        part.close()
 
     def test_not_by_a_note_that_cannot_be_read(self, target: Path) -> None:
         """Such as a folder."""
-        leave_behind(target, BODY[:12])
+        leave_part(target, BODY[:12])
         note(target).unlink()
         note(target).mkdir()
         part = Part.open(target)
-        assert part.begun(ID) == (0, Identity())
-        part.leave()
+        assert part.resume(ID) == (0, Identity())
+        part.close()
 
     def test_not_with_more_bytes_than_the_file_has(self, target: Path) -> None:
         """They are of something else."""
-        leave_behind(target, BODY * 2)
+        leave_part(target, BODY * 2)
         part = Part.open(target)
-        assert part.begun(ID) == (0, Identity())
-        part.leave()
+        assert part.resume(ID) == (0, Identity())
+        part.close()
 
     @pytest.mark.parametrize("boot", ["", "another"])
     def test_not_after_the_system_began_anew(
         self, target: Path, boot: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A part may have holes where bytes were not yet on disk."""
-        leave_behind(target, BODY[:12])
-        monkeypatch.setattr(parts, "_boot", lambda: boot)
+        leave_part(target, BODY[:12])
+        monkeypatch.setattr(parts, "_boot_id", lambda: boot)
         part = Part.open(target)
-        assert part.begun(ID) == (0, Identity())
-        part.leave()
+        assert part.resume(ID) == (0, Identity())
+        part.close()
 
     def test_on_systems_that_do_not_tell(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where nothing tells one run of the system from another, the part is taken for what it seems."""
-        monkeypatch.setattr(parts, "_BOOT", target.with_name("none"))
-        monkeypatch.setattr(parts, "_boot", parts._boot.__wrapped__)
-        assert parts._boot() == ""
-        leave_behind(target, BODY[:12])
+        monkeypatch.setattr(parts, "_BOOT_ID_FILE", target.with_name("none"))
+        monkeypatch.setattr(parts, "_boot_id", parts._boot_id.__wrapped__)
+        assert parts._boot_id() == ""
+        leave_part(target, BODY[:12])
         part = Part.open(target)
-        assert part.begun(ID) == (12, SAME)
-        part.leave()
+        assert part.resume(ID) == (12, SAME)
+        part.close()
 
     def test_not_of_another_export(self, target: Path) -> None:
         """Its bytes are not those that are wanted."""
-        leave_behind(target, BODY[:12])
+        leave_part(target, BODY[:12])
 
-        assert_begins_anew(target, "exp_another")
+        assert_restarts(target, "exp_another")
 
     def test_not_without_bytes(self, target: Path) -> None:
         """There is nothing to go on with, and no file to prove the same."""
-        leave_behind(target, BODY[:12])
+        leave_part(target, BODY[:12])
         os.truncate(target.with_name("orders.csv.part"), 0)
 
-        assert_begins_anew(target)
+        assert_restarts(target)
 
     def test_not_without_a_note(self, target: Path) -> None:
         """Nobody knows what the bytes are."""
         target.with_name("orders.csv.part").write_bytes(b"of somebody else")
 
-        assert_begins_anew(target)
+        assert_restarts(target)
 
     def test_not_without_any_part(self, target: Path) -> None:
         """A note alone is left where a part was removed by hand."""
-        leave_behind(target, BODY[:12])
+        leave_part(target, BODY[:12])
         target.with_name("orders.csv.part").unlink()
 
-        assert_begins_anew(target)
+        assert_restarts(target)
 
     @pytest.mark.parametrize(
         "written",
@@ -395,16 +395,16 @@ class TestGoingOn:
     )
     def test_not_with_a_note_that_is_none(self, target: Path, written: bytes) -> None:
         """A torn one, or somebody else's."""
-        leave_behind(target, BODY[:12])
+        leave_part(target, BODY[:12])
         note(target).write_bytes(written)
 
-        assert_begins_anew(target)
+        assert_restarts(target)
 
 
-def assert_begins_anew(target: Path, export_id: str = ID) -> None:
+def assert_restarts(target: Path, export_id: str = ID) -> None:
     part = Part.open(target)
-    assert part.is_lasting
-    assert part.begun(export_id) == (0, ANY)
+    assert part.has_fixed_name
+    assert part.resume(export_id) == (0, ANY)
     part.restart(export_id, SAME)
     part.write([BODY])
     part.finish()
@@ -415,9 +415,9 @@ def assert_begins_anew(target: Path, export_id: str = ID) -> None:
 class TestSideBySide:
     def test_each_has_a_part_of_its_own(self, target: Path) -> None:
         """The second does not see the first one's bytes; each is whole, and the last one stays."""
-        first = begin(target, BODY[:12])
+        first = make_part(target, BODY[:12])
         second = Part.open(target)
-        assert second.begun(ID) == (0, ANY)
+        assert second.resume(ID) == (0, ANY)
         second.restart(ID, SAME)
         second.write([b"of the second"])
         first.write([BODY[12:]])
@@ -432,41 +432,41 @@ class TestSideBySide:
         """One has the part that lasts, and all have names that tell of the target."""
         parts = [Part.open(target) for _ in range(5)]
 
-        assert [part.is_lasting for part in parts] == [True, False, False, False, False]
+        assert [part.has_fixed_name for part in parts] == [True, False, False, False, False]
         found = names(target.parent)
         assert len(found) == 5
         assert all(name.startswith("orders.csv.") and name.endswith(".part") for name in found)
         for part in parts:
-            part.leave()
+            part.close()
         assert names(target.parent) == set()
 
     def test_a_private_part_does_not_last(self, target: Path) -> None:
         """Nobody would find it again."""
-        first = begin(target, BODY[:12])
-        begin(target).leave(keep=True)
+        first = make_part(target, BODY[:12])
+        make_part(target).close(keep=True)
 
         assert names(target.parent) == {"orders.csv.part", "orders.csv.part.json"}
         first.write([BODY[12:]])
         first.finish()
         assert target.read_bytes() == BODY
 
-    @pytest.mark.parametrize("end", [Part.finish, Part.leave])
+    @pytest.mark.parametrize("end", [Part.finish, Part.close])
     def test_one_after_the_other(self, target: Path, end: Callable[[Part], None]) -> None:
         """Who has ended is in nobody's way."""
-        end(begin(target))
+        end(make_part(target))
 
         part = Part.open(target)
-        assert part.is_lasting
-        part.leave()
+        assert part.has_fixed_name
+        part.close()
 
     def test_nobody_goes_on_with_what_is_whole(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is still locked at the moment in which it takes its place."""
-        first, replace = begin(target), Path.replace
+        first, replace = make_part(target), Path.replace
 
         def open_another(path: Path, to: Path) -> Path:
             other = Part.open(target)
-            assert not other.is_lasting
-            other.leave()
+            assert not other.has_fixed_name
+            other.close()
             return replace(path, to)
 
         monkeypatch.setattr(Path, "replace", open_another)
@@ -484,20 +484,20 @@ class TestSideBySide:
             assert child.stdout is not None
             assert child.stdout.readline() == b"held\n"
             meanwhile = Part.open(target)
-            assert not meanwhile.is_lasting
-            meanwhile.leave()
+            assert not meanwhile.has_fixed_name
+            meanwhile.close()
             child.kill()
             child.wait()
 
         part = Part.open(target)
-        assert part.is_lasting
-        assert part.begun(ID) == (12, SAME)
+        assert part.has_fixed_name
+        assert part.resume(ID) == (12, SAME)
         part.write([BODY[12:]])
         part.finish()
         assert target.read_bytes() == BODY
 
     @pytest.mark.parametrize("is_followed", [True, False])
-    @pytest.mark.parametrize("end", [Part.finish, Part.leave])
+    @pytest.mark.parametrize("end", [Part.finish, Part.close])
     def test_one_that_ends_while_it_is_opened(
         self,
         target: Path,
@@ -507,13 +507,13 @@ class TestSideBySide:
         is_followed: bool,
     ) -> None:
         """What was opened is no part any more: it is the target, or nothing, and a third may have begun."""
-        first, others, lock = begin(target), list[Part](), parts._lock
+        first, others, lock = make_part(target), list[Part](), parts._lock
 
         def end_first(file: FileIO) -> bool:
             monkeypatch.setattr(parts, "_lock", lock)
             end(first)
             if is_followed:
-                others.append(begin(target, b"of the third"))
+                others.append(make_part(target, b"of the third"))
             return lock(file)
 
         monkeypatch.setattr(parts, "_lock", end_first)
@@ -521,7 +521,7 @@ class TestSideBySide:
         second.restart(ID, SAME)
         second.write([b"of the second"])
 
-        assert second.is_lasting is not is_followed
+        assert second.has_fixed_name is not is_followed
         assert not target.exists() or target.read_bytes() == BODY
         for part in [*others, second]:
             part.finish()
@@ -538,10 +538,10 @@ class TestSideBySide:
             raise OSError(code, os.strerror(code))
 
         monkeypatch.setattr(fcntl, "flock", flock)
-        first, second = begin(target), begin(target, b"of the second")
+        first, second = make_part(target), make_part(target, b"of the second")
 
-        assert not first.is_lasting
-        assert not second.is_lasting
+        assert not first.has_fixed_name
+        assert not second.has_fixed_name
         for part, body in ((first, BODY), (second, b"of the second")):
             part.finish()
             assert target.read_bytes() == body
@@ -551,24 +551,24 @@ class TestSideBySide:
         self, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A part that somebody left is not touched by those who cannot lock it."""
-        leave_behind(target, BODY[:12])
+        leave_part(target, BODY[:12])
 
         def flock(*_: object) -> None:
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
         monkeypatch.setattr(fcntl, "flock", flock)
-        begin(target).finish()
+        make_part(target).finish()
         assert names(target.parent) == {"orders.csv", "orders.csv.part", "orders.csv.part.json"}
 
     def test_a_part_that_was_removed_meanwhile(self, target: Path) -> None:
         """By hand, or by a cleaner: the one that another download then began is not put in place."""
         target.write_bytes(b"of before")
-        first = begin(target)
+        first = make_part(target)
         first.path.unlink()
-        second = begin(target, BODY[:10])
+        second = make_part(target, BODY[:10])
         with pytest.raises(OSError, match="was removed meanwhile"):
             first.finish()
-        first.leave()
+        first.close()
         assert target.read_bytes() == b"of before"
         second.finish()
         assert target.read_bytes() == BODY[:10]
@@ -589,24 +589,24 @@ class TestLeaving:
         self, target: Path, keep: bool, body: bytes, identity: Identity, left: set[str]
     ) -> None:
         """If that is wanted; nothing else stays."""
-        begin(target, body, identity).leave(keep=keep)
+        make_part(target, body, identity).close(keep=keep)
 
         assert names(target.parent) == left
 
     def test_removes_what_was_begun_before(self, target: Path) -> None:
         """Nothing is to go on, neither this nor what was left earlier."""
-        leave_behind(target, BODY[:12])
-        Part.open(target).leave()
+        leave_part(target, BODY[:12])
+        Part.open(target).close()
 
         assert names(target.parent) == set()
 
     def test_is_nothing_after_the_end(self, target: Path) -> None:
         """The part at that place is another's by then."""
-        first = begin(target)
+        first = make_part(target)
         first.finish()
-        other = begin(target, b"of another")
-        first.leave()
-        first.leave(keep=True)
+        other = make_part(target, b"of another")
+        first.close()
+        first.close(keep=True)
 
         assert target.read_bytes() == BODY
         assert names(target.parent) == {"orders.csv", "orders.csv.part", "orders.csv.part.json"}
@@ -615,10 +615,10 @@ class TestLeaving:
 
     def test_twice(self, target: Path) -> None:
         """Nor is the second time for another's part."""
-        first = begin(target)
-        first.leave()
-        other = begin(target)
-        first.leave()
+        first = make_part(target)
+        first.close()
+        other = make_part(target)
+        first.close()
 
         other.finish()
         assert target.read_bytes() == BODY
@@ -626,27 +626,27 @@ class TestLeaving:
     def test_a_folder_that_is_gone(self, tmp_path: Path) -> None:
         """There is an error already, and that one is to be seen."""
         (tmp_path / "folder").mkdir()
-        part = begin(tmp_path / "folder" / "orders.csv")
+        part = make_part(tmp_path / "folder" / "orders.csv")
         shutil.rmtree(tmp_path / "folder")
-        part.leave()
+        part.close()
 
         assert part._file.closed
 
     def test_a_folder_that_is_read_only(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What cannot be removed stays, closed."""
-        part = begin(target)
+        part = make_part(target)
         with read_only(target.parent, monkeypatch):
-            part.leave()
+            part.close()
 
         assert part._file.closed
         assert "orders.csv.part" in names(target.parent)
 
     def test_a_folder_in_its_place(self, target: Path) -> None:
         """Not even root can unlink that."""
-        part = begin(target)
+        part = make_part(target)
         part.path.unlink()
         part.path.mkdir()
-        part.leave()
+        part.close()
 
         assert part._file.closed
 
@@ -661,7 +661,7 @@ class TestLeaving:
 
         path = target.with_name("orders.csv.part")
         part = Part(target, path, True, Failing(path, "w"))
-        part.leave()
+        part.close()
 
         assert part._file.closed
         assert names(target.parent) == set()
@@ -691,11 +691,11 @@ class TestLinks:
         precious = tmp_path / "precious"
         precious.write_bytes(b"precious")
         note(target).symlink_to(precious)
-        part = begin(target)
+        part = make_part(target)
 
         assert precious.read_bytes() == b"precious"
         assert not note(target).is_symlink()
-        part.leave()
+        part.close()
 
 
 class TestCheckTarget:
@@ -724,7 +724,7 @@ class TestCheckTarget:
 
         with pytest.raises(fault) as caught:
             check_writable(tmp_path / place)
-        assert problem_of(caught.value) == problem
+        assert describe_os_error(caught.value) == problem
 
     def test_no_permission(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """To replace a file needs the permission to write in its folder, whosever the file is."""
@@ -732,7 +732,7 @@ class TestCheckTarget:
 
         with read_only(target.parent, monkeypatch), pytest.raises(PermissionError) as caught:
             check_writable(target)
-        assert problem_of(caught.value) == "there is no permission to write in its folder"
+        assert describe_os_error(caught.value) == "there is no permission to write in its folder"
         assert caught.value.filename == str(target.parent)
 
 
@@ -749,9 +749,9 @@ class TestProblemOf:
     )
     def test_is_in_words(self, code: int, problem: str) -> None:
         """Ours for the usual ones, the system's for the others."""
-        assert problem_of(OSError(code, os.strerror(code))) == problem
+        assert describe_os_error(OSError(code, os.strerror(code))) == problem
 
     @pytest.mark.parametrize("fault", [OSError(), OSError("text"), OSError(0, "")])
     def test_is_never_nothing(self, fault: OSError) -> None:
         """A fault without a number has a name at least."""
-        assert problem_of(fault) == "OSError"
+        assert describe_os_error(fault) == "OSError"

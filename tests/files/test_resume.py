@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from voucherify_exports._files.resume import Begin, Identity, begin_of, range_headers
+from voucherify_exports._files.resume import Identity, ResponseStart, range_headers
 
 ETAG = '"5f1e"'
 DATE = "Thu, 01 Jan 2026 00:00:10 GMT"
@@ -15,15 +15,17 @@ ANY = Identity()
 sizes = st.integers(min_value=1, max_value=10**15)
 
 
-def whole(**headers: str) -> Begin:
+def whole(**headers: str) -> ResponseStart:
     """What a 200 with these headers brings; underscores stand for dashes."""
-    return begin_of(200, _named(headers), 0, ANY)
+    return ResponseStart.from_headers(200, _named(headers), 0, ANY)
 
 
-def part(said: str | None, *, offset: int = 10, wanted: Identity = SAME, **headers: str) -> Begin:
+def part(
+    content_range: str | None, *, offset: int = 10, wanted: Identity = SAME, **headers: str
+) -> ResponseStart:
     """What a 206 with this Content-Range brings."""
-    ranged = {} if said is None else {"Content-Range": said}
-    return begin_of(206, {**_named(headers), **ranged}, offset, wanted)
+    ranged = {} if content_range is None else {"Content-Range": content_range}
+    return ResponseStart.from_headers(206, {**_named(headers), **ranged}, offset, wanted)
 
 
 def _named(headers: dict[str, str]) -> dict[str, str]:
@@ -50,7 +52,7 @@ class TestWhole:
         """A range that was asked for may be ignored."""
         headers = {"ETag": '"other"', "Content-Length": "30"}
 
-        assert begin_of(200, headers, 10, SAME) == Begin(0, Identity('"other"', 30))
+        assert ResponseStart.from_headers(200, headers, 10, SAME) == ResponseStart(0, Identity('"other"', 30))
 
     @pytest.mark.parametrize(
         ("headers", "validator"),
@@ -102,19 +104,19 @@ class TestWhole:
 
     def test_need_not_announce_a_size(self) -> None:
         """A body may come in chunks."""
-        assert whole() == Begin(0, ANY)
+        assert whole() == ResponseStart(0, ANY)
 
     @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP", " gzip "])
     def test_packed_is_not_known_again(self, encoding: str) -> None:
         """Length and validator are of the packed bytes, at which nothing can go on."""
         packed = whole(Content_Encoding=encoding, ETag=ETAG, Content_Length="20")
 
-        assert packed == Begin(0, ANY, is_gzip=True)
+        assert packed == ResponseStart(0, ANY, is_gzip=True)
 
     @pytest.mark.parametrize("encoding", ["identity", "Identity"])
     def test_said_to_be_plain(self, encoding: str) -> None:
         """Some say so, though they need not."""
-        assert whole(Content_Encoding=encoding, ETag=ETAG) == Begin(0, Identity(ETAG))
+        assert whole(Content_Encoding=encoding, ETag=ETAG) == ResponseStart(0, Identity(ETAG))
 
 
 @pytest.mark.parametrize("status", [200, 206])
@@ -122,13 +124,15 @@ class TestWhole:
 def test_an_encoding_that_was_not_asked_for(status: int, encoding: str) -> None:
     """Its bytes would be written as if they were the file's."""
     with pytest.raises(ValueError, match=f"in the encoding '{encoding}', which was not asked for"):
-        begin_of(status, {"Content-Encoding": encoding, "Content-Range": "bytes 10-19/20"}, 10, SAME)
+        ResponseStart.from_headers(
+            status, {"Content-Encoding": encoding, "Content-Range": "bytes 10-19/20"}, 10, SAME
+        )
 
 
 class TestPart:
     def test_goes_on(self) -> None:
         """The rest of the file that was wanted."""
-        assert part("bytes 10-19/20") == Begin(10, SAME)
+        assert part("bytes 10-19/20") == ResponseStart(10, SAME)
 
     def test_its_length_is_not_that_of_the_file(self) -> None:
         """The headers of a part speak of the part."""
@@ -136,11 +140,11 @@ class TestPart:
 
     def test_tells_a_size_that_was_not_known(self) -> None:
         """A body that came in chunks had none."""
-        assert part("bytes 10-19/20", wanted=Identity(ETAG)) == Begin(10, SAME)
+        assert part("bytes 10-19/20", wanted=Identity(ETAG)) == ResponseStart(10, SAME)
 
     def test_need_not_tell_the_size_again(self) -> None:
         """A known one serves, as long as the part goes to its end."""
-        assert part("bytes 10-19/*") == Begin(10, SAME)
+        assert part("bytes 10-19/*") == ResponseStart(10, SAME)
 
     @pytest.mark.parametrize("start", [0, 9, 11])
     def test_from_elsewhere(self, start: int) -> None:
@@ -148,11 +152,13 @@ class TestPart:
         with pytest.raises(ValueError, match=f"not asked for .*bytes {start}-19/20"):
             part(f"bytes {start}-19/20")
 
-    @pytest.mark.parametrize("said", ["bytes 10-20/21", "bytes 10-18/19", "bytes 10-18/*", "bytes 10-20/*"])
-    def test_of_another_size(self, said: str) -> None:
+    @pytest.mark.parametrize(
+        "content_range", ["bytes 10-20/21", "bytes 10-18/19", "bytes 10-18/*", "bytes 10-20/*"]
+    )
+    def test_of_another_size(self, content_range: str) -> None:
         """It is another file that has another size."""
         with pytest.raises(ValueError, match="of another size"):
-            part(said)
+            part(content_range)
 
     @pytest.mark.parametrize("wanted", [SAME, Identity(ETAG)])
     def test_that_ends_before_the_end(self, wanted: Identity) -> None:
@@ -161,7 +167,7 @@ class TestPart:
             part("bytes 10-18/20", wanted=wanted)
 
     @pytest.mark.parametrize(
-        "said",
+        "content_range",
         [
             None,
             "",
@@ -179,10 +185,10 @@ class TestPart:
             f"bytes 10-19/{'9' * 19}",
         ],
     )
-    def test_that_does_not_say_which(self, said: str | None) -> None:
+    def test_that_does_not_say_which(self, content_range: str | None) -> None:
         """Without a proper Content-Range nobody knows where the bytes belong."""
         with pytest.raises(ValueError, match="a part that was not asked for"):
-            part(said)
+            part(content_range)
 
     @pytest.mark.parametrize("encoding", ["gzip", "x-gzip"])
     def test_packed(self, encoding: str) -> None:
@@ -192,7 +198,7 @@ class TestPart:
 
     def test_of_all(self) -> None:
         """Nothing was asked for by range, and all came as one."""
-        assert part("bytes 0-19/20", offset=0, wanted=ANY) == Begin(0, Identity(None, 20))
+        assert part("bytes 0-19/20", offset=0, wanted=ANY) == ResponseStart(0, Identity(None, 20))
 
     @given(st.data(), st.booleans())
     def test_any_rest_of_the_same(self, data: Any, is_known: bool) -> None:
@@ -201,9 +207,9 @@ class TestPart:
         offset = data.draw(st.integers(min_value=0, max_value=size - 1))
         wanted = Identity(ETAG, size if is_known else None)
 
-        begin = part(f"bytes {offset}-{size - 1}/{size}", offset=offset, wanted=wanted)
+        start = part(f"bytes {offset}-{size - 1}/{size}", offset=offset, wanted=wanted)
 
-        assert begin == Begin(offset, Identity(ETAG, size))
+        assert start == ResponseStart(offset, Identity(ETAG, size))
 
     @given(st.data())
     def test_no_other_start(self, data: Any) -> None:
@@ -241,21 +247,25 @@ class TestProof:
     def test_another_version(self, validator: str, headers: dict[str, str]) -> None:
         """A server that ignores If-Range says so itself."""
         with pytest.raises(ValueError, match="another version"):
-            begin_of(206, {"Content-Range": "bytes 10-19/20", **headers}, 10, Identity(validator, 20))
+            ResponseStart.from_headers(
+                206, {"Content-Range": "bytes 10-19/20", **headers}, 10, Identity(validator, 20)
+            )
 
     @pytest.mark.parametrize("headers", [{}, {"ETag": '"mine"'}, {"Last-Modified": "yesterday"}])
     def test_the_same_version(self, headers: dict[str, str]) -> None:
         """What is not said, and what is no validator of this file, is no contradiction."""
         wanted = Identity('"mine"', 20)
-        assert begin_of(206, {"Content-Range": "bytes 10-19/20", **headers}, 10, wanted) == Begin(10, wanted)
+        assert ResponseStart.from_headers(
+            206, {"Content-Range": "bytes 10-19/20", **headers}, 10, wanted
+        ) == ResponseStart(10, wanted)
 
-    @pytest.mark.parametrize("said", ["bytes 10-5/6", "bytes 10-9/10", "bytes 10-19/*"])
-    def test_an_end_that_proves_nothing(self, said: str) -> None:
+    @pytest.mark.parametrize("content_range", ["bytes 10-5/6", "bytes 10-9/10", "bytes 10-19/*"])
+    def test_an_end_that_proves_nothing(self, content_range: str) -> None:
         """Before the start, or of a file whose size nobody has told."""
         with pytest.raises(ValueError, match="another size"):
-            begin_of(206, {"Content-Range": said}, 10, Identity('"mine"'))
+            ResponseStart.from_headers(206, {"Content-Range": content_range}, 10, Identity('"mine"'))
 
     @pytest.mark.parametrize("etag", ["", " ", '"', '"a b"', "W/", 'W/"weak"', '"\u00e9"'])
     def test_what_is_no_strong_etag(self, etag: str) -> None:
         """It is not asked with."""
-        assert begin_of(200, {"ETag": etag}, 0, Identity()).identity.validator is None
+        assert ResponseStart.from_headers(200, {"ETag": etag}, 0, Identity()).identity.validator is None

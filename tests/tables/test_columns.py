@@ -6,13 +6,14 @@ from samples import wire
 from voucherify_exports import Export
 from voucherify_exports.catalog import CATALOG, ColumnType
 from voucherify_exports.tables import ColumnWarning
-from voucherify_exports.tables._columns import Origin, columns_of
+from voucherify_exports.tables._columns import Origin, build_columns
 
 
 def names(header: str, fields: str | None, exported_object: str = "voucher") -> list[str]:
     asked = None if fields is None else fields.split()
     return [
-        column.name for column in columns_of(header.split(","), Origin.of(exported_object, asked), "field")
+        column.name
+        for column in build_columns(header.split(","), Origin.from_export(exported_object, asked), "field")
     ]
 
 
@@ -59,7 +60,7 @@ class TestAsked:
     def test_nothing_is_swapped(self, header: str, fields: str, problem: str) -> None:
         """When titles and fields do not fit, every column keeps its title and is text, with a warning."""
         with pytest.warns(ColumnWarning, match=problem):
-            columns = columns_of(header.split(","), Origin.of("voucher", fields.split()), "field")
+            columns = build_columns(header.split(","), Origin.from_export("voucher", fields.split()), "field")
         assert [column.name for column in columns] == header.split(",")
         assert {column.type for column in columns} == {ColumnType.TEXT}
 
@@ -69,7 +70,7 @@ class TestAsked:
             fields = [field for field in entry.fields if field.name != "metadata"]
             header = [field.title or field.name.replace("_", " ").title() for field in fields]
             asked = [field.name for field in fields]
-            columns = columns_of(header, Origin.of(entry.exported_object, asked), "field")
+            columns = build_columns(header, Origin.from_export(entry.exported_object, asked), "field")
             assert [column.name for column in columns] == asked
             assert [column.type for column in columns] == [field.type for field in fields]
 
@@ -97,7 +98,7 @@ class TestNotAsked:
         """An object that this version does not know keeps its titles."""
         export = Export.from_dict(wire(exported_object="tier", parameters={}))
         with warnings.catch_warnings():
-            columns = columns_of(["ID", "ID"], Origin.of(export), "field")
+            columns = build_columns(["ID", "ID"], Origin.from_export(export), "field")
         assert [(column.name, column.type) for column in columns] == [
             ("ID", ColumnType.TEXT),
             ("ID (2)", ColumnType.TEXT),
@@ -107,7 +108,7 @@ class TestNotAsked:
 class TestNames:
     def test_the_titles_of_the_file(self) -> None:
         """With `header` the names are the file's, and the types are known all the same."""
-        columns = columns_of(["ID", "Value"], Origin.of("voucher", ["id", "value"]), "header")
+        columns = build_columns(["ID", "Value"], Origin.from_export("voucher", ["id", "value"]), "header")
         assert [(column.name, column.type) for column in columns] == [
             ("ID", ColumnType.TEXT),
             ("Value", ColumnType.DECIMAL),
@@ -116,13 +117,13 @@ class TestNames:
     def test_all_are_different(self) -> None:
         """A row loses no cell to another of the same name."""
         header = ["a", "a", "a (2)", "a", "a (2)", ""]
-        found = [column.name for column in columns_of(header, Origin(), "field")]
+        found = [column.name for column in build_columns(header, Origin(), "field")]
         assert found == ["a", "a (3)", "a (2)", "a (4)", "a (2) (2)", ""]
 
     def test_a_slip(self) -> None:
         """Other names than the two are refused."""
         with pytest.raises(ValueError, match="names must be 'field' or 'header', not 'fields'"):
-            columns_of([], Origin(), "fields")  # type: ignore[arg-type]  # that is what is tested
+            build_columns([], Origin(), "fields")  # type: ignore[arg-type]  # that is what is tested
 
 
 class TestOrigin:
@@ -130,23 +131,23 @@ class TestOrigin:
         """An export tells its object and fields."""
         export = Export.from_dict(wire())
         assert export.parameters is not None
-        assert Origin.of(export) == Origin("customer", export.parameters.fields)
-        assert Origin.of(export, ["name"]) == Origin("customer", ("name",))
+        assert Origin.from_export(export) == Origin("customer", export.parameters.fields)
+        assert Origin.from_export(export, ["name"]) == Origin("customer", ("name",))
         bare = Export.from_dict(wire(parameters={}))
-        assert Origin.of(bare) == Origin("customer", None)
-        assert Origin.of(Export.from_dict(wire(parameters=...))).fields is None
+        assert Origin.from_export(bare) == Origin("customer", None)
+        assert Origin.from_export(Export.from_dict(wire(parameters=...))).fields is None
 
     def test_slips(self) -> None:
         """What cannot be meant is refused."""
         with pytest.raises(TypeError, match=r"write \['code'\]"):
-            Origin.of("voucher", "code")
+            Origin.from_export("voucher", "code")
         with pytest.raises(ValueError, match="'vouchers' is no exported object"):
-            Origin.of("vouchers")
+            Origin.from_export("vouchers")
         with pytest.raises(ValueError, match="fields go with"):
-            Origin.of(None, ["code"])
+            Origin.from_export(None, ["code"])
 
     def test_the_header_of_nothing(self) -> None:
         """An empty file has the columns that were asked for, of metadata none."""
-        assert Origin.of("voucher", ["code", "metadata"]).header() == ("code",)
-        assert Origin.of("customer").header() == ("name", "source_id")
-        assert Origin().header() == ()
+        assert Origin.from_export("voucher", ["code", "metadata"]).make_header() == ("code",)
+        assert Origin.from_export("customer").make_header() == ("name", "source_id")
+        assert Origin().make_header() == ()

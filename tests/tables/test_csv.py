@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voucherify_exports import TableError
-from voucherify_exports.tables._csv import Reader, pieces, records, shown
+from voucherify_exports.tables._csv import CSVParser, parse_records, quote_cell, read_chunks
 
 
 def read(data: bytes, size: int | None = None) -> list[tuple[int, list[str]]]:
     size = size or max(1, len(data))
-    return list(records(data[start : start + size] for start in range(0, len(data), size)))
+    return list(parse_records(data[start : start + size] for start in range(0, len(data), size)))
 
 
 def cells(data: bytes) -> list[list[str]]:
@@ -56,7 +56,7 @@ class TestRecords:
 
     def test_a_file(self) -> None:
         """A binary file is read to its end."""
-        assert list(records(pieces(io.BytesIO(b"a\n1\n")))) == [(1, ["a"]), (2, ["1"])]
+        assert list(parse_records(read_chunks(io.BytesIO(b"a\n1\n")))) == [(1, ["a"]), (2, ["1"])]
 
 
 class TestMalformed:
@@ -88,17 +88,17 @@ class TestMalformed:
 
     def test_rows_before_it_were_given(self) -> None:
         """What came whole came."""
-        reader = Reader()
+        reader = CSVParser()
         assert reader.feed(b"a,b\n1,2\n3") == [(1, ["a", "b"]), (2, ["1", "2"])]
         with pytest.raises(TableError):
-            reader.end()
+            reader.finish()
 
 
 class TestShown:
     def test_long_cells_are_cut(self) -> None:
         """A message stays readable."""
-        assert shown("x") == "'x'"
-        assert shown("x" * 100) == repr("x" * 60 + "…")
+        assert quote_cell("x") == "'x'"
+        assert quote_cell("x" * 100) == repr("x" * 60 + "…")
 
 
 # A lone surrogate cannot be in UTF-8.

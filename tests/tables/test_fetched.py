@@ -28,7 +28,7 @@ from voucherify_exports import (
     TableError,
     tables,
 )
-from voucherify_exports._ground.threads import stoppable
+from voucherify_exports._ground.threads import in_stoppable_thread
 from voucherify_exports.catalog import CATALOG, ColumnType
 from voucherify_exports.tables import _arrow, _fetched
 
@@ -333,7 +333,7 @@ class TestStoppable:
             finally:
                 is_over.set()
 
-        task = asyncio.create_task(stoppable(work))
+        task = asyncio.create_task(in_stoppable_thread(work))
         await began.wait()
         task.cancel()
         await asyncio.sleep(0)
@@ -349,7 +349,7 @@ class TestStoppable:
             check(1)
             return 7
 
-        assert await stoppable(work) == 7
+        assert await in_stoppable_thread(work) == 7
 
 
 async def test_a_warning_reaches_the_caller(

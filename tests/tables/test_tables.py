@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from test_csv import TABLES, TEXTS
 
 from voucherify_exports import ColumnWarning, MissingExtraError, TableError, tables
-from voucherify_exports.tables._arrow import Table, _Checked
+from voucherify_exports.tables._arrow import CSVTable, _QuoteCheckedFile
 from voucherify_exports.tables._columns import Origin
 from voucherify_exports.tables._writers import write_jsonl
 
@@ -317,7 +317,7 @@ class TestChecked:
     )
     def test_quotes(self, data: bytes, is_right: bool, size: int, step: int) -> None:
         """All blocks come as they are, with a line end at the end, unless a quote is wrong."""
-        checked = _Checked(Slow(data, step), is_well_formed=False)
+        checked = _QuoteCheckedFile(Slow(data, step), is_well_formed=False)
         assert checked.readable()
         blocks = iter(lambda: checked.read(size), b"")
         if is_right:
@@ -328,13 +328,13 @@ class TestChecked:
 
     def test_what_was_checked_is_not_checked_again(self) -> None:
         """Python's own reader knows better, and has read it already."""
-        checked = _Checked(io.BytesIO(b'x"y'), is_well_formed=True)
+        checked = _QuoteCheckedFile(io.BytesIO(b'x"y'), is_well_formed=True)
         assert checked.read(100) == b'x"y\n'
 
     def test_closing_lets_go_of_the_file(self) -> None:
         """Whoever reads the file next has it alone: pyarrow may still be reading ahead."""
         file = io.BytesIO(b"x\n")
-        checked = _Checked(file, is_well_formed=False)
+        checked = _QuoteCheckedFile(file, is_well_formed=False)
         checked.close()
         assert (checked.read(100), file.tell()) == (b"", 0)
 
@@ -342,7 +342,7 @@ class TestChecked:
         """A read that is under way ends first."""
         order: list[str] = []
         file = Held(b"x\n", order)
-        checked = _Checked(file, is_well_formed=False)
+        checked = _QuoteCheckedFile(file, is_well_formed=False)
         reading = Thread(target=lambda: checked.read(100))
         closing = Thread(target=lambda: (checked.close(), order.append("closed")))
         reading.start()
@@ -369,7 +369,7 @@ class TestTable:
         path = tmp_path / "long.csv"
         path.write_bytes(b"a\n" + b"x\n" * 2_000_000)
         with pytest.raises(OSError, match="disk"):
-            Table.of(lambda: path.open("rb"), Origin()).read(give_up)
+            CSVTable.from_file(lambda: path.open("rb"), Origin()).read(give_up)
         assert list(taken[0]) == []
 
 

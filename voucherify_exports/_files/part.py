@@ -21,7 +21,7 @@ if sys.platform != "win32":
     import fcntl
 
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 @frozen
@@ -40,7 +40,7 @@ class Part:
 
     target: Path
     path: Path
-    is_lasting: bool
+    has_fixed_name: bool
     _file: FileIO
     _note: _Note | None = None
 
@@ -58,11 +58,11 @@ class Part:
     def _note_path(self) -> Path:
         return self.path.with_name(f"{self.path.name}.json")
 
-    def begun(self, export_id: str) -> tuple[int, Identity]:
+    def resume(self, export_id: str) -> tuple[int, Identity]:
         """How many bytes of the export's file an earlier download left here, and which file that was."""
         size = os.fstat(self._file.fileno()).st_size
-        note = self._read_note() if size and self.is_lasting else None
-        if note is None or (note.export_id, note.boot) != (export_id, _boot()):
+        note = self._read_note() if size and self.has_fixed_name else None
+        if note is None or (note.export_id, note.boot) != (export_id, _boot_id()):
             return 0, Identity()
         if note.size is not None and size > note.size:
             return 0, Identity()
@@ -79,14 +79,14 @@ class Part:
         self._file.seek(0)
         self._note_path.unlink(missing_ok=True)
         self._note = None
-        if identity.validator is not None and self.is_lasting:
-            self._note = _Note(export_id, identity.validator, identity.size, _boot())
+        if identity.validator is not None and self.has_fixed_name:
+            self._note = _Note(export_id, identity.validator, identity.size, _boot_id())
             self._note_path.write_text(json.dumps(asdict(self._note)), encoding="utf-8")
 
-    def write(self, pieces: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes]) -> None:
         """Append."""
-        for piece in pieces:
-            rest = memoryview(piece)
+        for chunk in chunks:
+            rest = memoryview(chunk)
             while rest:
                 rest = rest[self._file.write(rest) :]
 
@@ -102,9 +102,9 @@ class Part:
         self.path.replace(self.target)
         self._note_path.unlink(missing_ok=True)
         self._file.close()
-        _sync_folder(self.target.parent)
+        _fsync_folder(self.target.parent)
 
-    def leave(self, *, keep: bool = False) -> None:
+    def close(self, *, keep: bool = False) -> None:
         """Close what did not become whole; what cannot be resumed, or is not to be, is removed."""
         if self._file.closed:
             return
@@ -118,10 +118,10 @@ class Part:
 
     def _read_note(self) -> _Note | None:
         try:
-            said = json.loads(self._note_path.read_bytes())
+            note = json.loads(self._note_path.read_bytes())
         except (OSError, ValueError, RecursionError):
             return None
-        match said:
+        match note:
             case {
                 "export_id": str(export_id),
                 "validator": str(validator),
@@ -148,7 +148,9 @@ def check_place(target: Path) -> None:
     try:
         check_writable(target)
     except OSError as fault:
-        raise DownloadError(f"No file can be put at {target}: {problem_of(fault)}", path=target) from fault
+        raise DownloadError(
+            f"No file can be put at {target}: {describe_os_error(fault)}", path=target
+        ) from fault
 
 
 _PROBLEMS = {
@@ -162,16 +164,16 @@ _PROBLEMS = {
 }
 
 
-def problem_of(fault: OSError) -> str:
+def describe_os_error(fault: OSError) -> str:
     """What is wrong with the place of a file, in words."""
     return _PROBLEMS.get(fault.errno or 0) or fault.strerror or type(fault).__name__
 
 
 @cache
-def _boot() -> str:
+def _boot_id() -> str:
     """What tells this run of the system from others: what was not yet on disk when it ended is lost."""
     try:
-        return _BOOT.read_text(encoding="ascii").strip()
+        return _BOOT_ID_FILE.read_text(encoding="ascii").strip()
     except OSError:
         return ""
 
@@ -220,7 +222,7 @@ def _is_at(file: FileIO, path: Path) -> bool:
         return False
 
 
-def _sync_folder(folder: Path) -> None:
+def _fsync_folder(folder: Path) -> None:
     """Make the renaming last; not every system can."""
     try:
         number = os.open(folder, os.O_RDONLY)

@@ -25,19 +25,19 @@ from ..errors import (
 from ..events import DownloadCompleted, DownloadInterrupted, DownloadStarted, EventHook
 from ..models import Export
 from ..polling import RetryPolicy
-from .resume import Identity, begin_of, range_headers
+from .resume import Identity, ResponseStart, range_headers
 
-_GZIP = 16 + zlib.MAX_WBITS
-_UNPACKED = 1024 * 1024  # bytes at once
+_GZIP_WBITS = 16 + zlib.MAX_WBITS
+_DECOMPRESSED_CHUNK = 1024 * 1024  # bytes at once
 _REDIRECTS = {301, 302, 303, 307, 308}
-_MOST_REDIRECTS = 5
-_MOST_RENEWALS = 2  # of the result URL, for one answer
-_NO_FILES = {"text/html", "application/xhtml+xml", "application/json"}
-_ERROR_BODY = 16 * 1024  # bytes that are read of what is no file
+_MAX_REDIRECTS = 5
+_MAX_URL_RENEWALS = 2  # of the result URL, for one answer
+_NOT_CSV_TYPES = {"text/html", "application/xhtml+xml", "application/json"}
+_MAX_ERROR_BODY = 16 * 1024  # bytes that are read of what is no file
 
 
 @frozen(kw_only=True)
-class Source:
+class RemoteFiles:
     """Where the files of one client come from."""
 
     transport: Transport
@@ -49,7 +49,7 @@ class Source:
     clock: Clock
     emit: EventHook
 
-    async def finished(self, export: str | Export) -> Export:
+    async def get_finished(self, export: str | Export) -> Export:
         """The export with its result URL, asked for where that is not at hand."""
         if isinstance(export, str) or export.result_url is None:
             export = await self.get_export(export if isinstance(export, str) else export.id)
@@ -63,14 +63,14 @@ class Source:
 
 
 @define(eq=False)
-class File:
+class RemoteFile:
     """The file of one export, over as many requests as it takes; `target` is where it is to be kept."""
 
-    _source: Source
+    _source: RemoteFiles
     _export: Export
     target: Path | None = None
     identity: Identity = field(init=False, factory=Identity)
-    is_same: bool = field(init=False, default=False)  # as what came before, for certain
+    is_unchanged: bool = field(init=False, default=False)  # as what came before, for certain
     offset: int = field(init=False, default=0)  # bytes that came
 
     @property
@@ -78,7 +78,7 @@ class File:
         """Whose file it is."""
         return self._export.id
 
-    def error(self, problem: str) -> DownloadError:
+    def make_error(self, problem: str) -> DownloadError:
         """What is raised when the file does not arrive, or cannot be kept."""
         size = "" if self.identity.size is None else f" of {self.identity.size}"
         at = "" if self.target is None else f" at {self.target}"
@@ -89,27 +89,27 @@ class File:
             path=self.target,
         )
 
-    def complete(self, began: float) -> None:
+    def report_completed(self, started_at: float) -> None:
         """Tell that the file is whole and where it is to be."""
-        elapsed = self._source.clock.monotonic() - began
+        elapsed = self._source.clock.monotonic() - started_at
         self._source.emit(DownloadCompleted(export_id=self.export_id, received=self.offset, elapsed=elapsed))
 
-    async def pieces(self, offset: int, identity: Identity) -> AsyncGenerator[tuple[int, bytes]]:
-        """The bytes from an offset on, each piece with its own; an empty one tells where an answer begins."""
+    async def read(self, offset: int, identity: Identity) -> AsyncGenerator[tuple[int, bytes]]:
+        """The bytes from an offset on, each chunk with its own; an empty one tells where an answer begins."""
         self.offset, self.identity = offset, identity
         furthest, failures = offset, 0  # in a row that brought nothing new
         while True:
             try:
-                async with aclosing(self._attempt(failures + 1)) as pieces:
-                    async for piece in pieces:
-                        yield piece
+                async with aclosing(self._attempt(failures + 1)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
                 return
             except (ApiError, TransportError, InvalidResponseError) as error:
                 failures = 1 if self.offset > furthest else failures + 1
                 furthest = max(furthest, self.offset)
-                delay = self._delay(error, failures)
+                delay = self._choose_delay(error, failures)
                 if delay is None:
-                    raise self.error(str(error)) from error
+                    raise self.make_error(str(error)) from error
                 self._source.emit(
                     DownloadInterrupted(
                         export_id=self.export_id, received=self.offset, delay=delay, error=str(error)
@@ -117,7 +117,7 @@ class File:
                 )
             await self._source.transport.pause(delay)
 
-    def _delay(self, error: Exception, failures: int) -> float | None:
+    def _choose_delay(self, error: Exception, failures: int) -> float | None:
         """Seconds until another attempt; `None` if there is to be none."""
         if failures >= self._source.retry.attempts:
             return None
@@ -129,81 +129,81 @@ class File:
         return None
 
     async def _attempt(self, attempt: int) -> AsyncGenerator[tuple[int, bytes]]:
-        async with self._answer(attempt) as response:
-            is_gzip = self._begin(response)
+        async with self._open_response(attempt) as response:
+            is_gzip = self._start_response(response)
             yield self.offset, b""
-            raw = self._raw(response, attempt)
-            async with aclosing(self._unpacked(raw) if is_gzip else raw) as pieces:
-                async for piece in pieces:
-                    at, self.offset = self.offset, self.offset + len(piece)
+            raw = self._read_body(response, attempt)
+            async with aclosing(self._decompress(raw) if is_gzip else raw) as chunks:
+                async for chunk in chunks:
+                    at, self.offset = self.offset, self.offset + len(chunk)
                     if self.identity.size is not None and self.offset > self.identity.size:
-                        raise self._spoilt(f"more than the announced {self.identity.size} bytes came")
-                    yield at, piece
+                        raise self._discard(f"more than the announced {self.identity.size} bytes came")
+                    yield at, chunk
         if self.identity.size is not None and self.offset < self.identity.size:
             raise _invalid("the body ended too early")
 
-    def _begin(self, response: aiohttp.ClientResponse) -> bool:
+    def _start_response(self, response: aiohttp.ClientResponse) -> bool:
         """Go on where the answer does, and say whether its body is packed."""
         try:
-            begin = begin_of(response.status, response.headers, self.offset, self.identity)
+            start = ResponseStart.from_headers(response.status, response.headers, self.offset, self.identity)
         except ValueError as error:
-            raise self._spoilt(f"the answer is {error}") from None
-        self.is_same = begin.identity == self.identity and begin.identity.validator is not None
-        self.offset, self.identity = begin.offset, begin.identity
+            raise self._discard(f"the answer is {error}") from None
+        self.is_unchanged = start.identity == self.identity and start.identity.validator is not None
+        self.offset, self.identity = start.offset, start.identity
         self._source.emit(
             DownloadStarted(export_id=self.export_id, received=self.offset, size=self.identity.size)
         )
-        return begin.is_gzip
+        return start.is_gzip
 
-    def _spoilt(self, problem: str) -> InvalidResponseError:
+    def _discard(self, problem: str) -> InvalidResponseError:
         """What came is not to be relied on: another attempt begins at the start."""
         self.offset, self.identity = 0, Identity()
         return _invalid(problem)
 
-    async def _raw(self, response: aiohttp.ClientResponse, attempt: int) -> AsyncGenerator[bytes]:
-        while piece := await self._source.transport.read(response, attempt):
-            yield piece
+    async def _read_body(self, response: aiohttp.ClientResponse, attempt: int) -> AsyncGenerator[bytes]:
+        while chunk := await self._source.transport.read(response, attempt):
+            yield chunk
 
-    async def _unpacked(self, raw: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async def _decompress(self, raw: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """The content of a gzip body, of one or more members."""
-        unpacker = zlib.decompressobj(_GZIP)
+        unpacker = zlib.decompressobj(_GZIP_WBITS)
         async with aclosing(raw):
             async for packed in raw:
                 is_drained = False
                 while packed or not is_drained:
                     if unpacker.eof and packed:
-                        unpacker = zlib.decompressobj(_GZIP)
+                        unpacker = zlib.decompressobj(_GZIP_WBITS)
                     try:
-                        piece = unpacker.decompress(packed, _UNPACKED)
+                        chunk = unpacker.decompress(packed, _DECOMPRESSED_CHUNK)
                     except zlib.error as error:
-                        raise self._spoilt(f"the gzip body is damaged: {error}") from None
-                    packed, is_drained = unpacker.unused_data or unpacker.unconsumed_tail, not piece
-                    if piece:
-                        yield piece
+                        raise self._discard(f"the gzip body is damaged: {error}") from None
+                    packed, is_drained = unpacker.unused_data or unpacker.unconsumed_tail, not chunk
+                    if chunk:
+                        yield chunk
         if not unpacker.eof:
-            raise self._spoilt("the gzip body ended too early")
+            raise self._discard("the gzip body ended too early")
 
     @asynccontextmanager
-    async def _answer(self, attempt: int) -> AsyncGenerator[aiohttp.ClientResponse]:
+    async def _open_response(self, attempt: int) -> AsyncGenerator[aiohttp.ClientResponse]:
         """An answer with a body of the file, asked for with a fresh URL where the token has expired."""
-        response = await self._follow(attempt)
-        for _ in range(_MOST_RENEWALS):
+        response = await self._follow_redirects(attempt)
+        for _ in range(_MAX_URL_RENEWALS):
             if response.status != 401:
                 break
             response.close()
-            self._export = await self._source.finished(self.export_id)
-            response = await self._follow(attempt)
+            self._export = await self._source.get_finished(self.export_id)
+            response = await self._follow_redirects(attempt)
         try:
-            await self._check(response, attempt)
+            await self._check_response(response, attempt)
             yield response
         finally:
             response.close()
 
-    async def _follow(self, attempt: int) -> aiohttp.ClientResponse:
+    async def _follow_redirects(self, attempt: int) -> aiohttp.ClientResponse:
         """Follow redirects by hand: the credentials go no further than to the first stranger."""
-        transport, url, is_trusted = self._source.transport, self._result_url(), True
+        transport, url, is_trusted = self._source.transport, self._parse_result_url(), True
         headers = {"Accept-Encoding": "identity", **range_headers(self.offset, self.identity)}
-        for _ in range(1 + _MOST_REDIRECTS):
+        for _ in range(1 + _MAX_REDIRECTS):
             is_trusted = is_trusted and self._source.trust.allows(url)
             credentials: Mapping[str, str] = await transport.credentials() if is_trusted else {}
             response = await transport.open(url, {**headers, **credentials}, attempt)
@@ -214,29 +214,31 @@ class File:
             try:
                 url = next_url(url, location)
             except ValueError as error:
-                raise self.error(f"it was redirected, and {error}") from None
-        raise self.error(f"it was redirected more than {_MOST_REDIRECTS} times")
+                raise self.make_error(f"it was redirected, and {error}") from None
+        raise self.make_error(f"it was redirected more than {_MAX_REDIRECTS} times")
 
-    def _result_url(self) -> URL:
+    def _parse_result_url(self) -> URL:
         try:
             url = parse_url(str(self._export.result_url))
             return next_url(self._source.base_url, str(url))
         except ValueError as error:
-            raise self.error(f"its result URL is refused: {error}") from None
+            raise self.make_error(f"its result URL is refused: {error}") from None
 
-    async def _check(self, response: aiohttp.ClientResponse, attempt: int) -> None:
+    async def _check_response(self, response: aiohttp.ClientResponse, attempt: int) -> None:
         """Raise an error for what is no file."""
         if response.status in {200, 206}:
-            if response.content_type in _NO_FILES:
-                raise self.error(f"{response.url.host} answered with {response.content_type} instead")
+            if response.content_type in _NOT_CSV_TYPES:
+                raise self.make_error(f"{response.url.host} answered with {response.content_type} instead")
         elif response.status == 416:
-            raise self._spoilt("the server has no such part")
+            raise self._discard("the server has no such part")
         elif response.status < 400:
-            raise self.error(f"{response.url.host} answered {response.status}")
+            raise self.make_error(f"{response.url.host} answered {response.status}")
         else:
             body = b""
-            while len(body) < _ERROR_BODY and (piece := await self._source.transport.read(response, attempt)):
-                body += piece
+            while len(body) < _MAX_ERROR_BODY and (
+                chunk := await self._source.transport.read(response, attempt)
+            ):
+                body += chunk
             request = f"GET {response.url.with_query(None)}"
             answer = Answer(request, response.status, response.headers, body, self._source.clock.wall())
             raise error_from(answer, self._source.transport.redact)

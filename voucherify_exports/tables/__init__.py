@@ -27,6 +27,7 @@ is not UTF-8. No row is dropped or merged.
 from ._columns import ColumnWarning, Names
 from ._convert import (
     CellOptions,
+    CSVSource,
     TableOptions,
     check_target,
     convert,
@@ -39,6 +40,7 @@ from ._convert import (
 )
 
 __all__ = [
+    "CSVSource",
     "CellOptions",
     "ColumnWarning",
     "Names",

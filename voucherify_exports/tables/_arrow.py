@@ -19,8 +19,8 @@ from attrs import define, evolve, field
 
 from ..catalog import ColumnType
 from ..errors import TableError
-from ._columns import Column, Names, Origin, columns_of, warn
-from ._csv import pieces, records, shown
+from ._columns import Column, Names, Origin, build_columns, warn
+from ._csv import parse_records, quote_cell, read_chunks
 
 _Result = TypeVar("_Result")
 Consume: TypeAlias = Callable[[pa.Schema, Iterator[pa.RecordBatch]], _Result]
@@ -42,12 +42,12 @@ _LARGEST_BLOCK = 512 * _BLOCK
 _ROWS_AT_ONCE = 10_000
 
 
-class _DoubtError(Exception):
+class _ArrowReadError(Exception):
     """Something may be wrong with the file: look closer."""
 
 
 @define(eq=False)
-class Table:
+class CSVTable:
     """A file as a table. What turns out about it while it is read is known from then on."""
 
     _open: Callable[[], AbstractContextManager[BinaryIO]]
@@ -59,7 +59,7 @@ class Table:
     _block_size: int = field(init=False, default=_BLOCK)
 
     @classmethod
-    def of(
+    def from_file(
         cls,
         open_file: Callable[[], AbstractContextManager[BinaryIO]],
         origin: Origin,
@@ -67,11 +67,11 @@ class Table:
         names: Names = "field",
         strict: bool = False,
         on_progress: Callable[[int], object] = lambda rows: None,
-    ) -> "Table":
+    ) -> "CSVTable":
         """The table of a file, which each call of `open_file` gives from its start."""
         with open_file() as file:
-            line, header = next(records(pieces(file)), (None, origin.header()))
-        return cls(open_file, columns_of(header, origin, names), strict, on_progress, line)
+            line, header = next(parse_records(read_chunks(file)), (None, origin.make_header()))
+        return cls(open_file, build_columns(header, origin, names), strict, on_progress, line)
 
     @property
     def schema(self) -> pa.Schema:
@@ -82,19 +82,19 @@ class Table:
         """What `consume` makes of the batches; it begins anew when a column turns out to be text."""
         while True:
             try:
-                with closing(self._batches()) as batches:
+                with closing(self._read_batches()) as batches:
                     return consume(self.schema, batches)
-            except _DoubtError as doubt:
-                self._look_closer(str(doubt))
+            except _ArrowReadError as doubt:
+                self._diagnose(str(doubt))
 
-    def _batches(self) -> Generator[pa.RecordBatch]:
+    def _read_batches(self) -> Generator[pa.RecordBatch]:
         if self._header_line is None:
             return
         with self._open() as file:
             try:
                 with (
-                    _Checked(file, is_well_formed=self._is_well_formed) as checked,
-                    self._reader(checked) as batches,
+                    _QuoteCheckedFile(file, is_well_formed=self._is_well_formed) as checked,
+                    self._open_reader(checked) as batches,
                 ):
                     rows = 0
                     for batch in batches:
@@ -102,9 +102,9 @@ class Table:
                         self._on_progress(rows)
                         yield batch
             except pa.ArrowInvalid as error:
-                raise _DoubtError(str(error)) from None
+                raise _ArrowReadError(str(error)) from None
 
-    def _reader(self, file: "_Checked") -> pyarrow.csv.CSVStreamingReader:
+    def _open_reader(self, file: "_QuoteCheckedFile") -> pyarrow.csv.CSVStreamingReader:
         is_single = len(self.columns) == 1  # where a blank line is an empty cell
         return pyarrow.csv.open_csv(
             cast("IO[Any]", pa.PythonFile(file, "r")),  # which the stubs do not know that it takes
@@ -117,44 +117,44 @@ class Table:
             convert_options=_convert_options(self.schema),
         )
 
-    def _look_closer(self, doubt: str) -> None:
+    def _diagnose(self, doubt: str) -> None:
         """Find what is wrong, slowly, or that nothing is."""
         was_well_formed, self._is_well_formed = self._is_well_formed, True
-        misfits = self._misfits()
+        misfits = self._find_misfits()
         for number in sorted(misfits, key=lambda number: misfits[number][0]):
-            self.give_up_type(number, *misfits[number])
+            self.fall_back_to_text(number, *misfits[number])
         if was_well_formed and not misfits:
             if self._block_size >= _LARGEST_BLOCK:
                 raise TableError(f"The file cannot be read: {doubt}")
             self._block_size *= 8  # of which a row may have been longer
 
-    def _misfits(self) -> dict[int, tuple[int, str]]:
+    def _find_misfits(self) -> dict[int, tuple[int, str]]:
         """The columns with cells that do not fit, and the line and text of the first such cell."""
         types = {number: kind for number, kind in enumerate(self.schema.types) if kind != pa.string()}
         misfits: dict[int, tuple[int, str]] = {}
         with self._open() as file:
-            rest = islice(records(pieces(file)), 1, None)
+            rest = islice(parse_records(read_chunks(file)), 1, None)
             rows = 0
             while block := list(islice(rest, _ROWS_AT_ONCE)):
                 rows += len(block)
                 self._on_progress(rows)
                 for number in types.keys() - misfits.keys():
-                    place = _misfit([cells[number] for _, cells in block], types[number])
+                    place = _find_misfit([cells[number] for _, cells in block], types[number])
                     if place is not None:
                         line, cells = block[place]
                         misfits[number] = (line, cells[number])
         return misfits
 
-    def line_of(self, row: int) -> int:
+    def find_line(self, row: int) -> int:
         """The line on which a row begins, counted from 0."""
         with self._open() as file:
-            return next(islice(records(pieces(file)), row + 1, None))[0]
+            return next(islice(parse_records(read_chunks(file)), row + 1, None))[0]
 
-    def give_up_type(self, number: int, line: int, cell: str) -> None:
+    def fall_back_to_text(self, number: int, line: int, cell: str) -> None:
         """Leave a column as text, because of this cell, or raise `TableError`."""
         column = self.columns[number]
         kind = "JSON like that before" if column.type is ColumnType.JSON else column.type
-        problem = f"Line {line} has {shown(cell)} in the column {column.title!r}, which is no {kind}"
+        problem = f"Line {line} has {quote_cell(cell)} in the column {column.title!r}, which is no {kind}"
         if self._strict:
             raise TableError(problem, line=line, column=column.title, value=cell)
         warn(f"{problem}: the whole column stays text")
@@ -171,7 +171,7 @@ def _convert_options(schema: pa.Schema) -> pyarrow.csv.ConvertOptions:
     )
 
 
-def _misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
+def _find_misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
     """The place of the first cell that is not of a type."""
     text = StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([cell] for cell in cells)
@@ -186,8 +186,8 @@ def _misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
         half = len(cells) // 2
         if not half:
             return 0
-        first = _misfit(cells[:half], kind)
-        return first if first is not None else half + (_misfit(cells[half:], kind) or 0)
+        first = _find_misfit(cells[:half], kind)
+        return first if first is not None else half + (_find_misfit(cells[half:], kind) or 0)
     return None
 
 
@@ -195,7 +195,7 @@ _QUOTE = ord('"')
 _BESIDE_QUOTES = np.isin(np.arange(256), list(b',\r\n"'))
 
 
-class _Checked(RawIOBase):
+class _QuoteCheckedFile(RawIOBase):
     """A file for pyarrow, which takes any quotes for right: a missing one would merge rows."""
 
     def __init__(self, file: BinaryIO, *, is_well_formed: bool) -> None:

@@ -13,7 +13,7 @@ from ..models import Export
 from ._csv import Record
 
 Names: TypeAlias = Literal["field", "header"]
-"""What the columns are called: as the fields of the API, or as in the file's header."""
+"""The names of the columns: the field names of the API, or the titles in the header of the file."""
 
 
 class ColumnWarning(UserWarning):
@@ -37,7 +37,7 @@ class Origin:
     fields: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, export: Export | str | None, fields: Sequence[str] | None = None) -> "Origin":
+    def from_export(cls, export: Export | str | None, fields: Sequence[str] | None = None) -> "Origin":
         """The origin that an export, or the name of an exported object, tells."""
         if isinstance(fields, str):
             raise TypeError(f"fields are a list of names: write [{fields!r}]")
@@ -51,7 +51,7 @@ class Origin:
             raise ValueError("fields go with the export, or the exported object, that they are of")
         return cls(export, asked or None)
 
-    def header(self) -> tuple[str, ...]:
+    def make_header(self) -> tuple[str, ...]:
         """What stands over a file that is empty."""
         entry = CATALOG.get(self.exported_object or "")
         fields = self.fields or (entry.default_fields if entry else ())
@@ -63,7 +63,7 @@ def warn(problem: str) -> None:
     warnings.warn(problem, ColumnWarning, stacklevel=3)
 
 
-def columns_of(header: Sequence[str], origin: Origin, names: Names) -> list[Column]:
+def build_columns(header: Sequence[str], origin: Origin, names: Names) -> list[Column]:
     """The columns under a header.
 
     The fields that were asked for stand over the columns in their order, `metadata` over one for each
@@ -76,20 +76,20 @@ def columns_of(header: Sequence[str], origin: Origin, names: Names) -> list[Colu
     entry = CATALOG.get(origin.exported_object or "")
     fields: Sequence[str | None] = [None] * len(header)
     if entry is not None:
-        meanings = _Meanings(entry)
-        asked = origin.fields or entry.default_fields
-        spread = meanings.spread(asked, header)
-        if not isinstance(spread, str):
-            fields = spread
+        matcher = _FieldMatcher(entry)
+        requested = origin.fields or entry.default_fields
+        matched = matcher.match_in_order(requested, header)
+        if not isinstance(matched, str):
+            fields = matched
         elif origin.fields is None:
-            fields = meanings.each(header)
+            fields = matcher.match_each(header)
         else:
-            warn(f"{spread}: all columns keep their titles, and are text")
+            warn(f"{matched}: all columns keep their titles, and are text")
     types = [_type(entry, field) for field in fields]
     wanted = [
         field if names == "field" and field else title for field, title in zip(fields, header, strict=True)
     ]
-    return list(map(Column, header, _distinct(wanted), types))
+    return list(map(Column, header, _make_distinct(wanted), types))
 
 
 def _type(entry: CatalogEntry | None, field: str | None) -> ColumnType:
@@ -97,61 +97,61 @@ def _type(entry: CatalogEntry | None, field: str | None) -> ColumnType:
     return found.type if found else ColumnType.TEXT
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def _make_distinct(names: Sequence[str]) -> list[str]:
     """The names, of which a repeated one gets a number: a row may not lose a cell."""
     taken = set(names)
-    seen = Counter[str]()
+    counts = Counter[str]()
     distinct: list[str] = []
     for name in names:
-        seen[name] += 1
-        while seen[name] > 1 and f"{name} ({seen[name]})" in taken:
-            seen[name] += 1
-        distinct.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        counts[name] += 1
+        while counts[name] > 1 and f"{name} ({counts[name]})" in taken:
+            counts[name] += 1
+        distinct.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
     return distinct
 
 
 @define
-class RowMaker:
+class RowBuilder:
     """Makes dicts of the records of one file, the first of which is its header."""
 
     _origin: Origin
     _names: Names
     _keys: list[str] | None = field(init=False, default=None)
 
-    def of(self, records: Iterable[Record]) -> Iterator[dict[str, str]]:
+    def build(self, records: Iterable[Record]) -> Iterator[dict[str, str]]:
         """A dict of each further record."""
         rest = iter(records)
         if self._keys is None:
             for _, header in islice(rest, 1):
-                self._keys = [column.name for column in columns_of(header, self._origin, self._names)]
+                self._keys = [column.name for column in build_columns(header, self._origin, self._names)]
         keys = self._keys or ()
         for _, cells in rest:
             yield dict(zip(keys, cells, strict=False))  # a record is as long as the header
 
 
-class _Meanings:
+class _FieldMatcher:
     """Which field of an object a title names, where that can be told."""
 
     def __init__(self, entry: CatalogEntry) -> None:
         self._fields = {field.name for field in entry.fields}
-        self._known: Mapping[str, str] = {
+        self._by_title: Mapping[str, str] = {
             _plain(title): field.name
             for other in (*CATALOG.values(), entry)
             for field in other.fields
             if (title := field.title) and field.name in self._fields
         }
 
-    def of(self, title: str) -> str | None:
+    def find(self, title: str) -> str | None:
         plain = _plain(title)
-        return self._known.get(plain, plain if plain in self._fields else None)
+        return self._by_title.get(plain, plain if plain in self._fields else None)
 
-    def each(self, header: Sequence[str]) -> list[str | None]:
+    def match_each(self, header: Sequence[str]) -> list[str | None]:
         """The field that each title names, for itself; of two that name the same, neither."""
-        named = [self.of(title) for title in header]
+        named = [self.find(title) for title in header]
         often = Counter(named)
         return [name if often[name] == 1 else None for name in named]
 
-    def spread(self, fields: Sequence[str], header: Sequence[str]) -> list[str | None] | str:
+    def match_in_order(self, fields: Sequence[str], header: Sequence[str]) -> list[str | None] | str:
         """The fields over the columns, or why they cannot stand there."""
         extra = len(header) - len(fields)
         spread, after = list(fields), len(header)
@@ -161,7 +161,7 @@ class _Meanings:
             spread[at : at + 1] = map(_property, header[at:after])
         if len(spread) != len(header):
             return f"{len(fields)} fields were asked for, and the file has {len(header)} columns"
-        named = [self._named(title, fields) for title in header]
+        named = [self._find_all(title, fields) for title in header]
         sure = {field for field, names in zip(spread, named, strict=True) if field in names}
         for title, names, place, expected in zip(header, named, range(len(header)), spread, strict=True):
             # A property may be called like a field, unless that field is then missing. What follows the
@@ -172,9 +172,9 @@ class _Meanings:
                 return f"The column {title!r} stands where {asked!r} was asked for"
         return [*spread]
 
-    def _named(self, title: str, fields: Sequence[str]) -> set[str]:
+    def _find_all(self, title: str, fields: Sequence[str]) -> set[str]:
         """The field that a title names, and the properties that were asked for by this name."""
-        plain, field = _plain(title), self.of(title)
+        plain, field = _plain(title), self.find(title)
         properties = {
             name for name in fields if "." in name and plain in (_plain(name), _plain(name.partition(".")[2]))
         }

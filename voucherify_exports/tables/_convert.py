@@ -11,8 +11,8 @@ from .._files.part import Part, check_place, check_writable
 from .._files.resume import Identity
 from ..errors import MissingExtraError
 from ..models import Export
-from ._columns import Names, Origin, RowMaker
-from ._csv import pieces, records
+from ._columns import Names, Origin, RowBuilder
+from ._csv import parse_records, read_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 _Result = TypeVar("_Result")
-Source: TypeAlias = str | os.PathLike[str] | BinaryIO
+CSVSource: TypeAlias = str | os.PathLike[str] | BinaryIO
+"""A CSV file: its path, or a binary file object that is open for reading and can seek."""
 
 
 class CellOptions(TypedDict, total=False):
@@ -43,7 +44,7 @@ class TableOptions(CellOptions, total=False):
 
 
 def rows(
-    source: Source,
+    source: CSVSource,
     *,
     export: Export | str | None = None,
     fields: Sequence[str] | None = None,
@@ -54,12 +55,12 @@ def rows(
     >>> for row in rows("vouchers.csv", export="voucher"):
     ...     print(row["code"], row["loyalty_balance"])
     """
-    make = RowMaker(Origin.of(export, fields), names)
-    with _opening(source)() as file:
-        yield from make.of(records(pieces(file)))
+    make = RowBuilder(Origin.from_export(export, fields), names)
+    with _make_opener(source)() as file:
+        yield from make.build(parse_records(read_chunks(file)))
 
 
-def to_arrow(source: Source, **options: Unpack[TableOptions]) -> "pa.Table":
+def to_arrow(source: CSVSource, **options: Unpack[TableOptions]) -> "pa.Table":
     """The file as a `pyarrow.Table`."""
     check_extra("arrow")
     from pyarrow import Table
@@ -67,7 +68,7 @@ def to_arrow(source: Source, **options: Unpack[TableOptions]) -> "pa.Table":
     return _read(source, lambda schema, batches: Table.from_batches(batches, schema), **options)
 
 
-def to_pandas(source: Source, **options: Unpack[TableOptions]) -> "pd.DataFrame":
+def to_pandas(source: CSVSource, **options: Unpack[TableOptions]) -> "pd.DataFrame":
     """The file as a `pandas.DataFrame` whose columns have Arrow's types (needs the extra `pandas`)."""
     check_extra("pandas")
     from pandas import ArrowDtype
@@ -77,7 +78,7 @@ def to_pandas(source: Source, **options: Unpack[TableOptions]) -> "pd.DataFrame"
     return table.to_pandas(types_mapper=ArrowDtype)  # pyright: ignore[reportUnknownMemberType]
 
 
-def to_polars(source: Source, **options: Unpack[TableOptions]) -> "pl.DataFrame":
+def to_polars(source: CSVSource, **options: Unpack[TableOptions]) -> "pl.DataFrame":
     """The file as a `polars.DataFrame` (needs the extra `polars`)."""
     check_extra("polars")
     from polars import DataFrame
@@ -85,17 +86,17 @@ def to_polars(source: Source, **options: Unpack[TableOptions]) -> "pl.DataFrame"
     return DataFrame(to_arrow(source, **options))
 
 
-def to_parquet(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+def to_parquet(source: CSVSource, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
     """Write the file as Apache Parquet, and return its path, where nothing changes before it is whole."""
     return _write(source, path, ".parquet", options)
 
 
-def to_jsonl(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+def to_jsonl(source: CSVSource, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
     """Write the file as JSON Lines, and return its path; decimals are numbers with all their digits."""
     return _write(source, path, ".jsonl", options)
 
 
-def convert(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+def convert(source: CSVSource, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
     """Write the file in the format of the suffix: `.parquet`, `.arrow` (Arrow's file format) or `.jsonl`."""
     target = Path(path)
     suffix = format_of(target)
@@ -148,7 +149,7 @@ _EXTRAS = {
 }
 
 
-def _write(source: Source, path: str | os.PathLike[str], suffix: str, options: TableOptions) -> Path:
+def _write(source: CSVSource, path: str | os.PathLike[str], suffix: str, options: TableOptions) -> Path:
     check_extra("arrow")
     from ._writers import WRITERS, Sink
 
@@ -165,12 +166,12 @@ def _write(source: Source, path: str | os.PathLike[str], suffix: str, options: T
         _read(source, consume, **options)
         part.finish()
     finally:
-        part.leave()
+        part.close()
     return target
 
 
 def _read(
-    source: Source,
+    source: CSVSource,
     consume: "Consume[_Result]",
     *,
     export: Export | str | None = None,
@@ -180,17 +181,19 @@ def _read(
     json: Literal["text", "parse"] = "text",
     on_progress: Callable[[int], object] = lambda rows: None,
 ) -> "_Result":
-    from ._arrow import Table
+    from ._arrow import CSVTable
     from ._structs import read_parsed
 
     if json not in ("text", "parse"):
         raise ValueError(f"json must be 'text' or 'parse', not {json!r}")
-    origin = Origin.of(export, fields)
-    table = Table.of(_opening(source), origin, names=names, strict=strict, on_progress=on_progress)
+    origin = Origin.from_export(export, fields)
+    table = CSVTable.from_file(
+        _make_opener(source), origin, names=names, strict=strict, on_progress=on_progress
+    )
     return read_parsed(table, consume) if json == "parse" else table.read(consume)
 
 
-def _opening(source: Source) -> Callable[[], AbstractContextManager[BinaryIO]]:
+def _make_opener(source: CSVSource) -> Callable[[], AbstractContextManager[BinaryIO]]:
     """What gives the file from its start, as often as it takes."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
@@ -198,8 +201,8 @@ def _opening(source: Source) -> Callable[[], AbstractContextManager[BinaryIO]]:
     start = source.tell()
 
     @contextmanager
-    def again() -> Generator[BinaryIO]:
+    def reopen() -> Generator[BinaryIO]:
         source.seek(start)
         yield source
 
-    return again
+    return reopen

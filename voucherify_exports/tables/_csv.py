@@ -14,12 +14,12 @@ from ..errors import TableError
 Record: TypeAlias = tuple[int, list[str]]
 """The line on which a record begins, counted from 1, and its cells."""
 
-_PIECE = 64 * 1024  # bytes; more of them at once take longer
-_SHOWN = 60  # characters of a cell in a message
+_CHUNK_SIZE = 64 * 1024  # bytes; more of them at once take longer
+_MAX_QUOTED = 60  # characters of a cell in a message
 
 
 @define
-class Reader:
+class CSVParser:
     """Reads a file that comes in pieces of any size; the first record is its header.
 
     Every record has as many cells as the header. A blank line is none, but where there is one column:
@@ -36,21 +36,21 @@ class Reader:
         text = self._rest + self._decode(piece)
         # A \r at the very end may be the half of a line end.
         end = max(text.rfind("\n"), text.rfind("\r", 0, -1)) + 1
-        lines = _lines(text[:end])
+        lines = _split_lines(text[:end])
         whole, records = self._parse(lines, is_end=False)
         self._rest = "".join(lines[whole:]) + text[end:]
         return records
 
-    def end(self) -> list[Record]:
+    def finish(self) -> list[Record]:
         """The records that are left at the end of the file."""
-        return self._parse(_lines(self._rest + self._decode(b"", is_end=True)), is_end=True)[1]
+        return self._parse(_split_lines(self._rest + self._decode(b"", is_end=True)), is_end=True)[1]
 
     def _decode(self, piece: bytes, *, is_end: bool = False) -> str:
         try:
             return self._decoder.decode(piece, is_end)
         except UnicodeDecodeError as error:
             before = self._rest + error.object[: error.start].decode()
-            line = self._line + len(_lines(before + ".")) - 1
+            line = self._line + len(_split_lines(before + ".")) - 1
             raise TableError(
                 f"Line {line} is not UTF-8: byte 0x{error.object[error.start]:02x}, {error.reason}", line=line
             ) from None
@@ -63,17 +63,17 @@ class Reader:
         try:
             for cells in reader:
                 if len(cells) != self._width:
-                    cells = self._other_width(first + whole, cells)
+                    cells = self._check_width(first + whole, cells)
                 if cells:
                     records.append((first + whole, cells))
                 whole = reader.line_num
         except csv.Error as error:
             if is_end or reader.line_num < len(lines):
-                raise _malformed(first + whole, error) from None
+                raise _malformed_error(first + whole, error) from None
         self._line += whole
         return whole, records
 
-    def _other_width(self, line: int, cells: list[str]) -> list[str]:
+    def _check_width(self, line: int, cells: list[str]) -> list[str]:
         """What the header, a blank line, or a row of another length stands for."""
         if not cells:
             return [""] if self._width == 1 else []
@@ -85,25 +85,25 @@ class Reader:
         return cells
 
 
-def records(pieces: Iterable[bytes]) -> Iterator[Record]:
+def parse_records(pieces: Iterable[bytes]) -> Iterator[Record]:
     """The records of a file, the header's first."""
-    reader = Reader()
+    reader = CSVParser()
     for piece in pieces:
         yield from reader.feed(piece)
-    yield from reader.end()
+    yield from reader.finish()
 
 
-def pieces(file: BinaryIO) -> Iterator[bytes]:
+def read_chunks(file: BinaryIO) -> Iterator[bytes]:
     """What is left of a file."""
-    return iter(partial(file.read, _PIECE), b"")
+    return iter(partial(file.read, _CHUNK_SIZE), b"")
 
 
-def _lines(text: str) -> list[str]:
+def _split_lines(text: str) -> list[str]:
     # Not splitlines, which splits at more than the ends of lines.
     return list(io.StringIO(text, newline=""))
 
 
-def _malformed(line: int, error: csv.Error) -> TableError:
+def _malformed_error(line: int, error: csv.Error) -> TableError:
     hint = ""
     if "limit" in str(error):
         hint = ": a quote that is never closed, or a cell for which csv.field_size_limit() must be raised"
@@ -112,6 +112,6 @@ def _malformed(line: int, error: csv.Error) -> TableError:
     return TableError(f"The row that begins on line {line} cannot be read: {error}{hint}", line=line)
 
 
-def shown(cell: str) -> str:
+def quote_cell(cell: str) -> str:
     """A cell as a message shows it."""
-    return repr(cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}…")
+    return repr(cell if len(cell) <= _MAX_QUOTED else f"{cell[:_MAX_QUOTED]}…")

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar, Unpack
 
 from .._files.download import Downloads, Progress
-from .._files.part import problem_of
-from .._files.remote import Source
-from .._ground.threads import in_thread, stoppable
+from .._files.part import describe_os_error
+from .._files.remote import RemoteFiles
+from .._ground.threads import in_stoppable_thread, in_thread
 from ..errors import DownloadError, TableError
 from ..models import Export
-from ._columns import Names, Origin, RowMaker
+from ._columns import Names, Origin, RowBuilder
 from ._convert import CellOptions, TableOptions, convert
-from ._csv import Reader
+from ._csv import CSVParser
 
 _Result = TypeVar("_Result")
 _Table = TypeVar("_Table", covariant=True)
@@ -28,45 +28,47 @@ class Convert(Protocol[_Table]):
     def __call__(self, source: Path, /, **options: Unpack[TableOptions]) -> _Table: ...
 
 
-class Conversions:
+class TableDownloads:
     """What the files of one client become."""
 
-    def __init__(self, source: Source, downloads: Downloads) -> None:
-        self._source = source
+    def __init__(self, remote_files: RemoteFiles, downloads: Downloads) -> None:
+        self._remote_files = remote_files
         self._downloads = downloads
 
-    async def rows(self, export: str | Export, names: Names) -> AsyncGenerator[dict[str, str]]:
+    async def stream_rows(self, export: str | Export, names: Names) -> AsyncGenerator[dict[str, str]]:
         """Each row, while the file is fetched."""
-        finished = await self._source.finished(export)
-        reader, rows = Reader(), RowMaker(Origin.of(finished), names)
+        finished = await self._remote_files.get_finished(export)
+        reader, rows = CSVParser(), RowBuilder(Origin.from_export(finished), names)
         async with aclosing(self._downloads.stream(finished)) as pieces:
-            with _told(finished):
+            with _naming_export(finished):
                 async for piece in pieces:
-                    for row in rows.of(reader.feed(piece)):
+                    for row in rows.build(reader.feed(piece)):
                         yield row
-                for row in rows.of(reader.end()):
+                for row in rows.build(reader.finish()):
                     yield row
 
-    async def table(self, export: str | Export, convert: Convert[_Result], options: CellOptions) -> _Result:
+    async def to_table(
+        self, export: str | Export, convert: Convert[_Result], options: CellOptions
+    ) -> _Result:
         """The whole table, from a file that is kept in the folder for temporary files meanwhile."""
-        finished = await self._source.finished(export)
-        async with self._fetched(finished) as path:
-            return await self._converted(finished, path, convert, options)
+        finished = await self._remote_files.get_finished(export)
+        async with self._download(finished) as path:
+            return await self._convert(finished, path, convert, options)
 
-    async def file(
+    async def to_file(
         self, export: str | Export, target: Path, options: CellOptions, on_progress: Progress | None
     ) -> Path:
         """A file of another format, made of one that is kept beside it meanwhile."""
-        finished = await self._source.finished(export)
+        finished = await self._remote_files.get_finished(export)
 
         def write(source: Path, /, **options: Unpack[TableOptions]) -> Path:
             return convert(source, target, **options)
 
-        async with self._fetched(finished, target, on_progress) as path:
-            return await self._converted(finished, path, write, options, target)
+        async with self._download(finished, target, on_progress) as path:
+            return await self._convert(finished, path, write, options, target)
 
     @asynccontextmanager
-    async def _fetched(
+    async def _download(
         self, export: Export, target: Path | None = None, on_progress: Progress | None = None
     ) -> AsyncGenerator[Path]:
         beside = {"prefix": f".{target.name}.", "dir": target.parent} if target else {"prefix": "export-"}
@@ -80,7 +82,7 @@ class Conversions:
         finally:
             await in_thread(partial(remove, folder))
 
-    async def _converted(
+    async def _convert(
         self,
         export: Export,
         path: Path,
@@ -88,12 +90,14 @@ class Conversions:
         options: CellOptions,
         target: Path | None = None,
     ) -> _Result:
-        with _told(export), _disk_faults(export, target):
-            return await stoppable(lambda check: convert(path, export=export, on_progress=check, **options))
+        with _naming_export(export), _disk_faults(export, target):
+            return await in_stoppable_thread(
+                lambda check: convert(path, export=export, on_progress=check, **options)
+            )
 
 
 @contextmanager
-def _told(export: Export) -> Generator[None]:
+def _naming_export(export: Export) -> Generator[None]:
     """Tell of which export a file is no table."""
     try:
         yield
@@ -110,5 +114,5 @@ def _disk_faults(export: Export, path: Path | None) -> Generator[None]:
         yield
     except OSError as fault:
         raise DownloadError(
-            f"The file of export {export.id} cannot be kept: {problem_of(fault)}", path=path
+            f"The file of export {export.id} cannot be kept: {describe_os_error(fault)}", path=path
         ) from fault

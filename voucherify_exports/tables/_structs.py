@@ -13,7 +13,7 @@ import pyarrow as pa
 from attrs import frozen
 
 from ..catalog import ColumnType
-from ._arrow import DECIMAL, Consume, Table
+from ._arrow import DECIMAL, Consume, CSVTable
 
 _Result = TypeVar("_Result")
 
@@ -29,13 +29,13 @@ class _Misfit:
     cell: str
 
 
-def read_parsed(table: Table, consume: Consume[_Result]) -> _Result:
+def read_parsed(table: CSVTable, consume: Consume[_Result]) -> _Result:
     """What `consume` makes of the batches with JSON parsed; what it is like is looked for first."""
     types: dict[int, pa.DataType] = {}
     for number in [number for number, column in enumerate(table.columns) if column.type is ColumnType.JSON]:
         found = table.read(partial(_shape_of_column, number))
         if isinstance(found, _Misfit):
-            table.give_up_type(number, table.line_of(found.row), found.cell)
+            table.fall_back_to_text(number, table.find_line(found.row), found.cell)
         elif found is not None and not _has_no_properties(found):
             types[number] = _type_of(found)
     return table.read(lambda schema, batches: consume(*_parsed(schema, batches, types)))
@@ -63,7 +63,7 @@ def _shape_of_column(number: int, _: pa.Schema, batches: Iterator[pa.RecordBatch
     for batch in batches:
         for cell in batch.column(number).to_pylist():
             try:
-                shape = _merged(shape, _shape_of(_value(cell)))
+                shape = _merge(shape, _shape_of(_value(cell)))
             except ValueError:
                 return _Misfit(row, cell or "")
             row += 1
@@ -71,10 +71,10 @@ def _shape_of_column(number: int, _: pa.Schema, batches: Iterator[pa.RecordBatch
 
 
 def _value(cell: str | None) -> Any:
-    return None if cell is None else json.loads(cell, parse_float=Decimal, parse_constant=_refused)
+    return None if cell is None else json.loads(cell, parse_float=Decimal, parse_constant=_refuse_constant)
 
 
-def _refused(text: str) -> Any:
+def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
 
 
@@ -94,7 +94,7 @@ def _shape_of(value: Any) -> _Shape:
         case list():
             shape: _Shape = None
             for item in value:
-                shape = _merged(shape, _shape_of(item))
+                shape = _merge(shape, _shape_of(item))
             return [shape]
         case dict():
             return {name: _shape_of(item) for name, item in value.items()}
@@ -111,7 +111,7 @@ def _fits(number: Decimal) -> bool:
     )
 
 
-def _merged(one: _Shape, other: _Shape) -> _Shape:
+def _merge(one: _Shape, other: _Shape) -> _Shape:
     """The shape of both; `ValueError` when there is none."""
     if one is None or one == other:
         return other
@@ -119,9 +119,9 @@ def _merged(one: _Shape, other: _Shape) -> _Shape:
         case _, None:
             return one
         case dict(), dict():
-            return one | {name: _merged(one.get(name), shape) for name, shape in other.items()}
+            return one | {name: _merge(one.get(name), shape) for name, shape in other.items()}
         case [first], [second]:
-            return [_merged(first, second)]
+            return [_merge(first, second)]
         case pa.DataType(), pa.DataType() if {one, other} == {pa.int64(), DECIMAL}:
             return DECIMAL
         case _:
