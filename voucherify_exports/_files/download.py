@@ -1,8 +1,8 @@
-"""The files of exports, as a stream of bytes or in a file on disk."""
+"""Downloads of export files, as a stream of bytes or to a file on disk."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -12,7 +12,7 @@ from attrs import define, field
 from .._ground.clock import Clock
 from .._ground.threads import in_thread, wait_for_thread
 from ..models import Export
-from .part import Part, check_place, describe_os_error
+from .part import Part, check_place, os_errors_as
 from .remote import RemoteFile, RemoteFiles
 from .resume import Identity
 
@@ -22,25 +22,29 @@ Progress: TypeAlias = Callable[[int, int | None], object]
 _Result = TypeVar("_Result")
 
 _BLOCK_SIZE = 2 * 1024 * 1024  # bytes that are written at once
-_MAX_DELAY = 0.5  # seconds that bytes are kept before they are written
+_WRITE_INTERVAL = 0.5  # seconds after which a smaller block is written
 
 
 class Downloads:
-    """The downloads of one client: any number of streams, and of files so many at the same time."""
+    """The downloads of one client: any number of streams, and `max_connections` files at the same time."""
 
     def __init__(self, source: RemoteFiles, max_connections: int) -> None:
         self._source = source
         self._slots = asyncio.Semaphore(max_connections)
 
     async def stream(self, export: str | Export) -> AsyncGenerator[bytes]:
-        """The bytes of an export's file, each once, in chunks of any size."""
+        """Yield the bytes of an export's file, each once, in chunks of any size."""
         started_at = self._source.clock.monotonic()
         file = RemoteFile(self._source, await self._source.get_finished(export))
         yielded = 0
         async with aclosing(file.read(0, Identity())) as chunks:
             async for offset, chunk in chunks:
+                # Yielded bytes cannot be taken back: a restart must prove that they are still right.
                 if offset < yielded and not file.is_unchanged:
-                    raise file.make_error("the server began anew, perhaps with another file")
+                    raise file.make_error(
+                        "the server sent the file from the start again, and it may have changed;"
+                        " start a new stream"
+                    )
                 if offset + len(chunk) > yielded:
                     yield chunk[yielded - offset :] if offset < yielded else chunk
                     yielded = offset + len(chunk)
@@ -49,7 +53,7 @@ class Downloads:
     async def to_file(
         self, export: str | Export, target: Path, *, on_progress: Progress | None, resume: bool
     ) -> None:
-        """Download to a part beside the target, which takes its place when it is whole."""
+        """Download to a part beside the target, and replace the target with it when it is whole."""
         started_at = self._source.clock.monotonic()
         await in_thread(partial(check_place, target))
         finished = await self._source.get_finished(export)
@@ -66,9 +70,9 @@ class Downloads:
     async def _fill(
         self, part: Part, file: RemoteFile, on_progress: Progress | None, *, resume: bool
     ) -> None:
-        offset, identity = (
-            await _on_disk(file, partial(part.resume, file.export_id)) if resume else (0, Identity())
-        )
+        offset, identity = 0, Identity()
+        if resume:
+            offset, identity = await _on_disk(file, partial(part.resume, file.export_id))
         writer = _Writer(part, file, on_progress, self._source.clock, offset)
         try:
             async with aclosing(file.read(offset, identity)) as chunks:
@@ -84,7 +88,7 @@ class Downloads:
 
 @define(eq=False)
 class _Writer:
-    """Writes in large blocks, the next of which gathers meanwhile; a kill loses no more than both."""
+    """Writes a block in a thread while it collects the next one; a killed process loses these two at most."""
 
     _part: Part
     _file: RemoteFile
@@ -99,21 +103,22 @@ class _Writer:
     _writing_size: int = field(init=False, default=0)
 
     def start_response(self, offset: int) -> None:
-        """An answer begins, perhaps anew. It is read on at once: aiohttp drops what waits at a fault."""
+        """Prepare for a response that starts at this offset; 0 restarts the part at the next write."""
+        # Nothing is awaited here, since aiohttp discards unread bytes when a connection fails.
         if offset == 0:
             self._chunks, self._size, self._must_restart = [], 0, True
         self._flushed_at = self._clock.monotonic()
         self._report(offset)
 
     async def add(self, chunk: bytes) -> None:
-        """Take what is next."""
+        """Collect a chunk, and start to write the block if it is large or old enough."""
         self._chunks.append(chunk)
         self._size += len(chunk)
-        if self._size >= _BLOCK_SIZE or self._clock.monotonic() - self._flushed_at >= _MAX_DELAY:
+        if self._size >= _BLOCK_SIZE or self._clock.monotonic() - self._flushed_at >= _WRITE_INTERVAL:
             await self.flush()
 
     async def flush(self) -> None:
-        """Begin to write what is there."""
+        """Start to write the block, after the one before it."""
         await self.wait_until_written()
         if self._chunks or self._must_restart:
             work = partial(self._write, self._chunks, self._file.identity if self._must_restart else None)
@@ -129,10 +134,10 @@ class _Writer:
         self._part.write(chunks)
 
     async def wait_until_written(self) -> None:
-        """Wait until what is being written is on disk."""
+        """Wait for the block that is being written, and report the progress."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
-            with _disk_faults(self._file):
+            with os_errors_as(self._file.make_error):
                 await wait_for_thread(writing)
             self._written += self._writing_size
             if self._writing_size and not self._must_restart:
@@ -146,14 +151,5 @@ class _Writer:
 async def _on_disk(
     file: RemoteFile, work: Callable[[], _Result], undo: Callable[[_Result], object] | None = None
 ) -> _Result:
-    with _disk_faults(file):
+    with os_errors_as(file.make_error):
         return await in_thread(work, undo)
-
-
-@contextmanager
-def _disk_faults(file: RemoteFile) -> Generator[None]:
-    """Tell what is wrong with the disk."""
-    try:
-        yield
-    except OSError as fault:
-        raise file.make_error(describe_os_error(fault)) from fault

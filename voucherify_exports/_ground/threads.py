@@ -1,4 +1,4 @@
-"""Work that blocks, in threads, which outlive no call."""
+"""Blocking work in threads, none of which continues after the call that started it."""
 
 import asyncio
 import threading
@@ -10,14 +10,17 @@ _Result = TypeVar("_Result")
 
 
 async def in_thread(work: Callable[[], _Result], undo: Callable[[_Result], object] | None = None) -> _Result:
-    """Do work in a thread; see `wait_for_thread`."""
+    """Run blocking work in a thread; cancellation is as in `wait_for_thread`."""
     return await wait_for_thread(asyncio.get_running_loop().run_in_executor(None, work), undo)
 
 
 async def wait_for_thread(
     work: asyncio.Future[_Result], undo: Callable[[_Result], object] | None = None
 ) -> _Result:
-    """Await work in a thread, to its end even when cancelled: nobody else may touch its file before."""
+    """Wait for work in a thread, also when cancelled: its file must not be closed while it is in use.
+
+    A cancelled call passes the result of the work to `undo` before it raises `CancelledError`.
+    """
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -28,7 +31,7 @@ async def wait_for_thread(
 
 
 async def in_stoppable_thread(work: Callable[[Callable[[int], None]], _Result]) -> _Result:
-    """Do work in a thread that calls what it is given, and is stopped there when the caller is cancelled."""
+    """Run work in a thread and pass it a function to call now and then, which stops it on cancellation."""
     is_cancelled = threading.Event()
 
     def check(_rows: int) -> None:
@@ -41,12 +44,12 @@ async def in_stoppable_thread(work: Callable[[Callable[[int], None]], _Result]) 
     except asyncio.CancelledError:
         is_cancelled.set()
         await _wait_done(future)
-        future.exception()  # seen, by nobody else
+        future.exception()  # retrieved: asyncio logs an exception that nobody retrieves
         raise
 
 
 class _StoppedError(Exception):
-    """Nobody waits for the work any more."""
+    """The caller of the work was cancelled."""
 
 
 async def _wait_done(work: asyncio.Future[Any]) -> None:
