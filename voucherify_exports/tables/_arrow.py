@@ -1,6 +1,10 @@
-"""Files as record batches of Arrow: the types of the columns, and what to do where a cell does not fit."""
+"""CSV files as Arrow record batches: the types of the columns, and what happens to cells that do not fit.
 
-# pyarrow's stubs leave much of it unknown.
+pyarrow reads the file. It does not notice missing quotes, and does not name the line of an error. When it
+fails, or the quotes look wrong, the file is read again with the slower parser, which finds the reason.
+"""
+
+# pyarrow's stubs do not type much of it.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import codecs
@@ -26,7 +30,7 @@ _Result = TypeVar("_Result")
 Consume: TypeAlias = Callable[[pa.Schema, Iterator[pa.RecordBatch]], _Result]
 
 DECIMAL = pa.decimal128(38, 18)
-"""Exact, also with all the digits that a sum of doubles has."""
+"""Exact also for the many digits of values that were computed as doubles."""
 
 _TYPES: Mapping[ColumnType, pa.DataType] = {
     ColumnType.TEXT: pa.string(),
@@ -43,12 +47,12 @@ _ROWS_AT_ONCE = 10_000
 
 
 class _ArrowReadError(Exception):
-    """Something may be wrong with the file: look closer."""
+    """pyarrow could not read the file, or its quotes look wrong."""
 
 
 @define(eq=False)
 class CSVTable:
-    """A file as a table. What turns out about it while it is read is known from then on."""
+    """A CSV file as a table. It keeps what earlier reads found out: types, quotes and the block size."""
 
     _open: Callable[[], AbstractContextManager[BinaryIO]]
     columns: list[Column]
@@ -68,7 +72,7 @@ class CSVTable:
         strict: bool = False,
         on_progress: Callable[[int], object] = lambda rows: None,
     ) -> "CSVTable":
-        """The table of a file, which each call of `open_file` gives from its start."""
+        """The table of a file, which `open_file` opens at its start, any number of times."""
         with open_file() as file:
             line, header = next(parse_records(read_chunks(file)), (None, origin.make_header()))
         return cls(open_file, build_columns(header, origin, names), strict, on_progress, line)
@@ -79,13 +83,13 @@ class CSVTable:
         return pa.schema([(column.name, _TYPES[column.type]) for column in self.columns])
 
     def read(self, consume: Consume[_Result]) -> _Result:
-        """What `consume` makes of the batches; it begins anew when a column turns out to be text."""
+        """Return what `consume` returns for the batches; it is called again if a column becomes text."""
         while True:
             try:
                 with closing(self._read_batches()) as batches:
                     return consume(self.schema, batches)
-            except _ArrowReadError as doubt:
-                self._diagnose(str(doubt))
+            except _ArrowReadError as error:
+                self._diagnose(str(error))
 
     def _read_batches(self) -> Generator[pa.RecordBatch]:
         if self._header_line is None:
@@ -105,9 +109,9 @@ class CSVTable:
                 raise _ArrowReadError(str(error)) from None
 
     def _open_reader(self, file: "_QuoteCheckedFile") -> pyarrow.csv.CSVStreamingReader:
-        is_single = len(self.columns) == 1  # where a blank line is an empty cell
+        is_single = len(self.columns) == 1  # a blank line is an empty cell then
         return pyarrow.csv.open_csv(
-            cast("IO[Any]", pa.PythonFile(file, "r")),  # which the stubs do not know that it takes
+            cast("IO[Any]", pa.PythonFile(file, "r")),  # accepted, but not in the stubs
             read_options=pyarrow.csv.ReadOptions(
                 block_size=self._block_size,
                 column_names=self.schema.names,
@@ -117,19 +121,19 @@ class CSVTable:
             convert_options=_convert_options(self.schema),
         )
 
-    def _diagnose(self, doubt: str) -> None:
-        """Find what is wrong, slowly, or that nothing is."""
+    def _diagnose(self, problem: str) -> None:
+        """Find the reason of a failed read with the slow parser, and change the next read."""
         was_well_formed, self._is_well_formed = self._is_well_formed, True
         misfits = self._find_misfits()
         for number in sorted(misfits, key=lambda number: misfits[number][0]):
             self.fall_back_to_text(number, *misfits[number])
         if was_well_formed and not misfits:
             if self._block_size >= _LARGEST_BLOCK:
-                raise TableError(f"The file cannot be read: {doubt}")
-            self._block_size *= 8  # of which a row may have been longer
+                raise TableError(f"Cannot read the file, perhaps because a row is too long: {problem}")
+            self._block_size *= 8  # a row may be longer than a block
 
     def _find_misfits(self) -> dict[int, tuple[int, str]]:
-        """The columns with cells that do not fit, and the line and text of the first such cell."""
+        """Find the columns with cells that do not fit, with the line and text of the first such cell."""
         types = {number: kind for number, kind in enumerate(self.schema.types) if kind != pa.string()}
         misfits: dict[int, tuple[int, str]] = {}
         with self._open() as file:
@@ -146,18 +150,18 @@ class CSVTable:
         return misfits
 
     def find_line(self, row: int) -> int:
-        """The line on which a row begins, counted from 0."""
+        """The line on which a row starts; rows are counted from 0, lines from 1."""
         with self._open() as file:
             return next(islice(parse_records(read_chunks(file)), row + 1, None))[0]
 
     def fall_back_to_text(self, number: int, line: int, cell: str) -> None:
-        """Leave a column as text, because of this cell, or raise `TableError`."""
+        """Make a column text because this cell does not fit, or raise `TableError` if strict."""
         column = self.columns[number]
-        kind = "JSON like that before" if column.type is ColumnType.JSON else column.type
-        problem = f"Line {line} has {quote_cell(cell)} in the column {column.title!r}, which is no {kind}"
+        kind = "JSON like the cells before it" if column.type is ColumnType.JSON else column.type
+        problem = f"Line {line}, column {column.title!r}: cannot read {quote_cell(cell)} as {kind}"
         if self._strict:
             raise TableError(problem, line=line, column=column.title, value=cell)
-        warn(f"{problem}: the whole column stays text")
+        warn(f"{problem}; the whole column is kept as text")
         self.columns[number] = evolve(column, type=ColumnType.TEXT)
 
 
@@ -172,7 +176,7 @@ def _convert_options(schema: pa.Schema) -> pyarrow.csv.ConvertOptions:
 
 
 def _find_misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
-    """The place of the first cell that is not of a type."""
+    """The index of the first cell that is not of a type; `None` if all are."""
     text = StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([cell] for cell in cells)
     try:
@@ -186,8 +190,8 @@ def _find_misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
         half = len(cells) // 2
         if not half:
             return 0
-        first = _find_misfit(cells[:half], kind)
-        return first if first is not None else half + (_find_misfit(cells[half:], kind) or 0)
+        misfit = _find_misfit(cells[:half], kind)
+        return misfit if misfit is not None else half + (_find_misfit(cells[half:], kind) or 0)
     return None
 
 
@@ -196,7 +200,7 @@ _BESIDE_QUOTES = np.isin(np.arange(256), list(b',\r\n"'))
 
 
 class _QuoteCheckedFile(RawIOBase):
-    """A file for pyarrow, which takes any quotes for right: a missing one would merge rows."""
+    """A file for pyarrow that checks quotes: pyarrow would accept a missing one, and merge rows."""
 
     def __init__(self, file: BinaryIO, *, is_well_formed: bool) -> None:
         self._file = file
@@ -207,16 +211,16 @@ class _QuoteCheckedFile(RawIOBase):
         self._lock = Lock()
 
     def readable(self) -> bool:
-        """It can be read, which pyarrow asks for."""
+        """Whether it can be read; pyarrow checks that."""
         return True
 
     def close(self) -> None:
-        """Let go of the file, which threads of pyarrow may still be reading ahead from."""
+        """Close, after a read that is under way: threads of pyarrow read ahead."""
         with self._lock:
             super().close()
 
     def read(self, size: int = -1) -> bytes:
-        """The next block; the last one ends with a line end, which pyarrow needs."""
+        """The next block; a line end is added to the last one, since pyarrow needs it."""
         with self._lock:
             return b"" if self.closed else self._next(size)
 
@@ -227,18 +231,22 @@ class _QuoteCheckedFile(RawIOBase):
         if not self._ahead and block and not block.endswith((b"\n", b"\r")):
             block += b"\n"
         if not self._is_well_formed and not self._are_quotes_right(block, is_end=not self._ahead):
-            raise pa.ArrowInvalid("a quote is missing, or one too many")
+            raise pa.ArrowInvalid("a quote is missing, or there is one too many")
         return block
 
     def _fill(self, size: int) -> bytes:
-        """A block that is full, also of a file that gives less at a time."""
+        """A full block, also from a file that returns fewer bytes at a time."""
         block = self._file.read(size)
         while 0 < len(block) < size and (more := self._file.read(size - len(block))):
             block += more
         return block
 
     def _are_quotes_right(self, block: bytes, *, is_end: bool) -> bool:
-        """Whether each quote opens or closes a cell, or is doubled; the last byte waits for the next."""
+        """Whether each quote opens or closes a cell, or is doubled.
+
+        Every second quote opens: a separator or quote is before it. The others close: a separator or quote is
+        after them. The last byte is checked with the next block, since its right neighbour is unknown.
+        """
         text = np.frombuffer(self._before + block.removeprefix(codecs.BOM_UTF8), np.uint8)
         quotes = np.flatnonzero(text[1:-1] == _QUOTE) + 1
         opening, closing = quotes[self._quotes % 2 :: 2], quotes[1 - self._quotes % 2 :: 2]

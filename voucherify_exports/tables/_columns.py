@@ -1,4 +1,4 @@
-"""What the columns of a file are called, and what they hold."""
+"""The names and types of the columns of a file."""
 
 import warnings
 from collections import Counter
@@ -17,12 +17,12 @@ Names: TypeAlias = Literal["field", "header"]
 
 
 class ColumnWarning(UserWarning):
-    """A column that has not the name or the type that it should have; nothing in it is lost."""
+    """A column kept its title, or stayed text, because the file did not match; no value is lost."""
 
 
 @frozen
 class Column:
-    """One column of a file: its title there, its name in a table, and the type of its cells."""
+    """One column: its title in the file, its name in the table, and the type of its cells."""
 
     title: str
     name: str
@@ -31,45 +31,45 @@ class Column:
 
 @frozen
 class Origin:
-    """What a file was exported as, as far as it is known."""
+    """The exported object and the requested fields of a file; `None` if unknown."""
 
     exported_object: str | None = None
     fields: tuple[str, ...] | None = None
 
     @classmethod
     def from_export(cls, export: Export | str | None, fields: Sequence[str] | None = None) -> "Origin":
-        """The origin that an export, or the name of an exported object, tells."""
+        """The origin of the file of an export, or of any export of an exported object."""
         if isinstance(fields, str):
             raise TypeError(f"fields are a list of names: write [{fields!r}]")
-        asked = None if fields is None else tuple(fields)
+        requested = None if fields is None else tuple(fields)
         if isinstance(export, Export):
             parameters = export.parameters
-            return cls(export.exported_object, asked or (parameters.fields if parameters else None) or None)
+            exported = parameters.fields if parameters else None
+            return cls(export.exported_object, requested or exported or None)
         if export is not None and export not in CATALOG:
-            raise ValueError(f"{str(export)!r} is no exported object (known: {', '.join(CATALOG)})")
-        if export is None and asked is not None:
-            raise ValueError("fields go with the export, or the exported object, that they are of")
-        return cls(export, asked or None)
+            raise ValueError(f"unknown exported object {str(export)!r}; known are {', '.join(CATALOG)}")
+        if export is None and requested is not None:
+            raise ValueError("fields need export: the Export of the file, or the name of its exported object")
+        return cls(export, requested or None)
 
     def make_header(self) -> tuple[str, ...]:
-        """What stands over a file that is empty."""
+        """The header of a file that is empty."""
         entry = CATALOG.get(self.exported_object or "")
         fields = self.fields or (entry.default_fields if entry else ())
         return tuple(name for name in fields if name != "metadata")
 
 
 def warn(problem: str) -> None:
-    """Say that a column has not the name or the type that it should have."""
+    """Warn about a column."""
     warnings.warn(problem, ColumnWarning, stacklevel=3)
 
 
 def build_columns(header: Sequence[str], origin: Origin, names: Names) -> list[Column]:
-    """The columns under a header.
+    """Find the name and type of each column.
 
-    The fields that were asked for stand over the columns in their order, `metadata` over one for each
-    property. That is believed when no title contradicts it; otherwise every column keeps its title and
-    is text, with a `ColumnWarning`. Where nobody asked for fields, the default ones are tried, then each
-    title for itself.
+    The columns have the order of the requested fields, with one column for each property in place of
+    `metadata`. If a title contradicts that, every column keeps its title and is text, with a `ColumnWarning`.
+    If no fields were requested, the default fields are tried, and then each title alone.
     """
     if names not in ("field", "header"):
         raise ValueError(f"names must be 'field' or 'header', not {names!r}")
@@ -84,12 +84,12 @@ def build_columns(header: Sequence[str], origin: Origin, names: Names) -> list[C
         elif origin.fields is None:
             fields = matcher.match_each(header)
         else:
-            warn(f"{matched}: all columns keep their titles, and are text")
+            warn(f"{matched}; all columns keep their titles and are text")
     types = [_type(entry, field) for field in fields]
-    wanted = [
+    found = [
         field if names == "field" and field else title for field, title in zip(fields, header, strict=True)
     ]
-    return list(map(Column, header, _make_distinct(wanted), types))
+    return list(map(Column, header, _make_distinct(found), types))
 
 
 def _type(entry: CatalogEntry | None, field: str | None) -> ColumnType:
@@ -98,7 +98,7 @@ def _type(entry: CatalogEntry | None, field: str | None) -> ColumnType:
 
 
 def _make_distinct(names: Sequence[str]) -> list[str]:
-    """The names, of which a repeated one gets a number: a row may not lose a cell."""
+    """Number repeated names, since a dict or table would lose a cell to another of the same name."""
     taken = set(names)
     counts = Counter[str]()
     distinct: list[str] = []
@@ -112,14 +112,14 @@ def _make_distinct(names: Sequence[str]) -> list[str]:
 
 @define
 class RowBuilder:
-    """Makes dicts of the records of one file, the first of which is its header."""
+    """Converts the records of one file to dicts; the first record is the header."""
 
     _origin: Origin
     _names: Names
     _keys: list[str] | None = field(init=False, default=None)
 
     def build(self, records: Iterable[Record]) -> Iterator[dict[str, str]]:
-        """A dict of each further record."""
+        """Yield a dict for each of the next records, except the header."""
         rest = iter(records)
         if self._keys is None:
             for _, header in islice(rest, 1):
@@ -130,7 +130,7 @@ class RowBuilder:
 
 
 class _FieldMatcher:
-    """Which field of an object a title names, where that can be told."""
+    """Finds the fields of one exported object that the titles of a header name."""
 
     def __init__(self, entry: CatalogEntry) -> None:
         self._fields = {field.name for field in entry.fields}
@@ -142,38 +142,39 @@ class _FieldMatcher:
         }
 
     def find(self, title: str) -> str | None:
+        """The field that a title names; `None` if there is none."""
         plain = _plain(title)
         return self._by_title.get(plain, plain if plain in self._fields else None)
 
     def match_each(self, header: Sequence[str]) -> list[str | None]:
-        """The field that each title names, for itself; of two that name the same, neither."""
+        """The field that each title names; `None` for titles that name the same field."""
         named = [self.find(title) for title in header]
         often = Counter(named)
         return [name if often[name] == 1 else None for name in named]
 
     def match_in_order(self, fields: Sequence[str], header: Sequence[str]) -> list[str | None] | str:
-        """The fields over the columns, or why they cannot stand there."""
+        """The field of each column, in the order of these fields; a text if a title contradicts that."""
         extra = len(header) - len(fields)
-        spread, after = list(fields), len(header)
+        matched, after = list(fields), len(header)
         if fields.count("metadata") == 1 and extra >= -1:
             at = fields.index("metadata")
             after = at + extra + 1
-            spread[at : at + 1] = map(_property, header[at:after])
-        if len(spread) != len(header):
-            return f"{len(fields)} fields were asked for, and the file has {len(header)} columns"
+            matched[at : at + 1] = map(_property, header[at:after])
+        if len(matched) != len(header):
+            return f"{len(fields)} fields were requested, but the file has {len(header)} columns"
         named = [self._find_all(title, fields) for title in header]
-        sure = {field for field, names in zip(spread, named, strict=True) if field in names}
-        for title, names, place, expected in zip(header, named, range(len(header)), spread, strict=True):
-            # A property may be called like a field, unless that field is then missing. What follows the
-            # properties could stand elsewhere, unless its title says that it does not.
+        sure = {field for field, names in zip(matched, named, strict=True) if field in names}
+        for title, names, place, expected in zip(header, named, range(len(header)), matched, strict=True):
+            # A property may have the name of a field, unless that field is then missing. A column after the
+            # properties must have the title of its field, since the number of properties is unknown.
             others = (names & {*fields}) - sure if "." in expected else names or place >= after
             if expected not in names and others:
-                asked = expected if expected in fields else "metadata"
-                return f"The column {title!r} stands where {asked!r} was asked for"
-        return [*spread]
+                requested = expected if expected in fields else "metadata"
+                return f"Column {title!r} is in the place of the requested field {requested!r}"
+        return [*matched]
 
     def _find_all(self, title: str, fields: Sequence[str]) -> set[str]:
-        """The field that a title names, and the properties that were asked for by this name."""
+        """The field that a title names, and the requested properties of that name."""
         plain, field = _plain(title), self.find(title)
         properties = {
             name for name in fields if "." in name and plain in (_plain(name), _plain(name.partition(".")[2]))
@@ -186,5 +187,5 @@ def _property(title: str) -> str:
 
 
 def _plain(title: str) -> str:
-    """A title as a field would be called."""
+    """A title in the spelling of a field."""
     return "_".join(title.lower().replace("-", " ").replace("_", " ").split())

@@ -1,4 +1,4 @@
-"""The files of exports as rows and tables, as they are fetched or after that."""
+"""Downloads of export files as rows, tables and files of other formats."""
 
 import shutil
 import tempfile
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar, Unpack
 
 from .._files.download import Downloads, Progress
-from .._files.part import describe_os_error
+from .._files.part import os_errors_as
 from .._files.remote import RemoteFiles
 from .._ground.threads import in_stoppable_thread, in_thread
 from ..errors import DownloadError, TableError
@@ -23,34 +23,34 @@ _Table = TypeVar("_Table", covariant=True)
 
 
 class Convert(Protocol[_Table]):
-    """Makes a table of a file."""
+    """A function that converts a CSV file."""
 
     def __call__(self, source: Path, /, **options: Unpack[TableOptions]) -> _Table: ...
 
 
 class TableDownloads:
-    """What the files of one client become."""
+    """The downloads of one client that are converted."""
 
     def __init__(self, remote_files: RemoteFiles, downloads: Downloads) -> None:
         self._remote_files = remote_files
         self._downloads = downloads
 
     async def stream_rows(self, export: str | Export, names: Names) -> AsyncGenerator[dict[str, str]]:
-        """Each row, while the file is fetched."""
+        """Yield each row while the file is downloaded."""
         finished = await self._remote_files.get_finished(export)
-        reader, rows = CSVParser(), RowBuilder(Origin.from_export(finished), names)
-        async with aclosing(self._downloads.stream(finished)) as pieces:
+        parser, rows = CSVParser(), RowBuilder(Origin.from_export(finished), names)
+        async with aclosing(self._downloads.stream(finished)) as chunks:
             with _naming_export(finished):
-                async for piece in pieces:
-                    for row in rows.build(reader.feed(piece)):
+                async for chunk in chunks:
+                    for row in rows.build(parser.feed(chunk)):
                         yield row
-                for row in rows.build(reader.finish()):
+                for row in rows.build(parser.finish()):
                     yield row
 
     async def to_table(
         self, export: str | Export, convert: Convert[_Result], options: CellOptions
     ) -> _Result:
-        """The whole table, from a file that is kept in the folder for temporary files meanwhile."""
+        """Download to the temporary folder, and return what `convert` returns for the file."""
         finished = await self._remote_files.get_finished(export)
         async with self._download(finished) as path:
             return await self._convert(finished, path, convert, options)
@@ -58,7 +58,7 @@ class TableDownloads:
     async def to_file(
         self, export: str | Export, target: Path, options: CellOptions, on_progress: Progress | None
     ) -> Path:
-        """A file of another format, made of one that is kept beside it meanwhile."""
+        """Download to a folder beside the target, and convert the file to the format of the target."""
         finished = await self._remote_files.get_finished(export)
 
         def write(source: Path, /, **options: Unpack[TableOptions]) -> Path:
@@ -73,7 +73,7 @@ class TableDownloads:
     ) -> AsyncGenerator[Path]:
         beside = {"prefix": f".{target.name}.", "dir": target.parent} if target else {"prefix": "export-"}
         remove = partial(shutil.rmtree, ignore_errors=True)
-        with _disk_faults(export, target):
+        with os_errors_as(partial(_storage_error, export, target)):
             folder = await in_thread(partial(tempfile.mkdtemp, **beside), undo=remove)
         try:
             path = Path(folder, "export.csv")
@@ -90,7 +90,7 @@ class TableDownloads:
         options: CellOptions,
         target: Path | None = None,
     ) -> _Result:
-        with _naming_export(export), _disk_faults(export, target):
+        with _naming_export(export), os_errors_as(partial(_storage_error, export, target)):
             return await in_stoppable_thread(
                 lambda check: convert(path, export=export, on_progress=check, **options)
             )
@@ -98,7 +98,7 @@ class TableDownloads:
 
 @contextmanager
 def _naming_export(export: Export) -> Generator[None]:
-    """Tell of which export a file is no table."""
+    """Add the id of the export to a `TableError`."""
     try:
         yield
     except TableError as error:
@@ -107,12 +107,6 @@ def _naming_export(export: Export) -> Generator[None]:
         ) from None
 
 
-@contextmanager
-def _disk_faults(export: Export, path: Path | None) -> Generator[None]:
-    """Tell what is wrong with the disk."""
-    try:
-        yield
-    except OSError as fault:
-        raise DownloadError(
-            f"The file of export {export.id} cannot be kept: {describe_os_error(fault)}", path=path
-        ) from fault
+def _storage_error(export: Export, path: Path | None, problem: str) -> DownloadError:
+    action = f"store export {export.id} in a temporary file" if path is None else f"write {path}"
+    return DownloadError(f"Cannot {action}: {problem}", path=path)

@@ -1,6 +1,6 @@
-"""Cells of JSON as structs, lists and numbers of Arrow."""
+"""JSON cells as structs, lists and numbers of Arrow."""
 
-# pyarrow's stubs leave much of it unknown.
+# pyarrow's stubs do not type much of it.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import json
@@ -18,19 +18,19 @@ from ._arrow import DECIMAL, Consume, CSVTable
 _Result = TypeVar("_Result")
 
 _Shape: TypeAlias = "pa.DataType | list[_Shape] | dict[str, _Shape] | None"
-# What JSON values are like: None where all are null, a list of one shape, or the shape of each property.
+# The shape of JSON values: a type, a list of one shape, the shape of each property, or None if all are null.
 
 
 @frozen
 class _Misfit:
-    """The first row, counted from 0, whose cell is no JSON or is not like those before it."""
+    """The first row, counted from 0, whose cell is not JSON or has another shape than the cells before."""
 
     row: int
     cell: str
 
 
 def read_parsed(table: CSVTable, consume: Consume[_Result]) -> _Result:
-    """What `consume` makes of the batches with JSON parsed; what it is like is looked for first."""
+    """Return what `consume` returns for the batches with parsed JSON, after a first read for the shapes."""
     types: dict[int, pa.DataType] = {}
     for number in [number for number, column in enumerate(table.columns) if column.type is ColumnType.JSON]:
         found = table.read(partial(_shape_of_column, number))
@@ -75,11 +75,11 @@ def _value(cell: str | None) -> Any:
 
 
 def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 def _shape_of(value: Any) -> _Shape:
-    """What a value is like; `ValueError` when Arrow has no type for it."""
+    """The shape of a value; `ValueError` if Arrow has no type for it."""
     match value:
         case None:
             return None
@@ -112,7 +112,7 @@ def _fits(number: Decimal) -> bool:
 
 
 def _merge(one: _Shape, other: _Shape) -> _Shape:
-    """The shape of both; `ValueError` when there is none."""
+    """The shape that fits both; `ValueError` if there is none."""
     if one is None or one == other:
         return other
     match one, other:
@@ -129,7 +129,7 @@ def _merge(one: _Shape, other: _Shape) -> _Shape:
 
 
 def _has_no_properties(shape: _Shape) -> bool:
-    """Whether there is an object in it that is always empty, for which Parquet has no type."""
+    """Whether it has an object that is always empty, for which Parquet has no type."""
     match shape:
         case dict():
             return not shape or any(map(_has_no_properties, shape.values()))
