@@ -78,21 +78,21 @@ def build_columns(header: Sequence[str], origin: Origin, names: Names) -> list[C
     if entry is not None:
         matcher = _FieldMatcher(entry)
         requested = origin.fields or entry.default_fields
-        matched = matcher.match_in_order(requested, header)
-        if not isinstance(matched, str):
-            fields = matched
-        elif origin.fields is None:
-            fields = matcher.match_each(header)
-        else:
-            warn(f"{matched}; all columns keep their titles and are text")
-    types = [_type(entry, field) for field in fields]
-    found = [
+        try:
+            fields = matcher.match_in_order(requested, header)
+        except ValueError as error:
+            if origin.fields is None:
+                fields = matcher.match_each(header)
+            else:
+                warn(f"{error}; all columns keep their titles and are text")
+    types = [_type_of(entry, field) for field in fields]
+    chosen = [
         field if names == "field" and field else title for field, title in zip(fields, header, strict=True)
     ]
-    return list(map(Column, header, _make_distinct(found), types))
+    return list(map(Column, header, _make_distinct(chosen), types))
 
 
-def _type(entry: CatalogEntry | None, field: str | None) -> ColumnType:
+def _type_of(entry: CatalogEntry | None, field: str | None) -> ColumnType:
     found = entry.find_field(field) if entry and field else None
     return found.type if found else ColumnType.TEXT
 
@@ -135,7 +135,7 @@ class _FieldMatcher:
     def __init__(self, entry: CatalogEntry) -> None:
         self._fields = {field.name for field in entry.fields}
         self._by_title: Mapping[str, str] = {
-            _plain(title): field.name
+            _normalize(title): field.name
             for other in (*CATALOG.values(), entry)
             for field in other.fields
             if (title := field.title) and field.name in self._fields
@@ -143,41 +143,46 @@ class _FieldMatcher:
 
     def find(self, title: str) -> str | None:
         """The field that a title names; `None` if there is none."""
-        plain = _plain(title)
-        return self._by_title.get(plain, plain if plain in self._fields else None)
+        normalized = _normalize(title)
+        return self._by_title.get(normalized, normalized if normalized in self._fields else None)
 
     def match_each(self, header: Sequence[str]) -> list[str | None]:
         """The field that each title names; `None` for titles that name the same field."""
-        named = [self.find(title) for title in header]
-        often = Counter(named)
-        return [name if often[name] == 1 else None for name in named]
+        found = [self.find(title) for title in header]
+        counts = Counter(found)
+        return [name if counts[name] == 1 else None for name in found]
 
-    def match_in_order(self, fields: Sequence[str], header: Sequence[str]) -> list[str | None] | str:
-        """The field of each column, in the order of these fields; a text if a title contradicts that."""
+    def match_in_order(self, fields: Sequence[str], header: Sequence[str]) -> list[str]:
+        """The field of each column, in the given order; `ValueError` if a title contradicts that."""
         extra = len(header) - len(fields)
-        matched, after = list(fields), len(header)
+        matched, end_of_properties = list(fields), len(header)
         if fields.count("metadata") == 1 and extra >= -1:
-            at = fields.index("metadata")
-            after = at + extra + 1
-            matched[at : at + 1] = map(_property, header[at:after])
+            start = fields.index("metadata")
+            end_of_properties = start + extra + 1
+            matched[start : start + 1] = map(_property, header[start:end_of_properties])
         if len(matched) != len(header):
-            return f"{len(fields)} fields were requested, but the file has {len(header)} columns"
-        named = [self._find_all(title, fields) for title in header]
-        sure = {field for field, names in zip(matched, named, strict=True) if field in names}
-        for title, names, place, expected in zip(header, named, range(len(header)), matched, strict=True):
-            # A property may have the name of a field, unless that field is then missing. A column after the
-            # properties must have the title of its field, since the number of properties is unknown.
-            others = (names & {*fields}) - sure if "." in expected else names or place >= after
-            if expected not in names and others:
+            raise ValueError(f"{len(fields)} fields were requested, but the file has {len(header)} columns")
+        found = [self._find_all(title, fields) for title in header]
+        certain = {field for field, names in zip(matched, found, strict=True) if field in names}
+        for index, (title, names, expected) in enumerate(zip(header, found, matched, strict=True)):
+            if "." in expected:
+                # A property may have the name of a requested field, unless that field is then missing.
+                is_contradicted = bool((names & {*fields}) - certain)
+            else:
+                # After the properties, whose number is unknown, the title must be that of the field.
+                is_contradicted = bool(names) or index >= end_of_properties
+            if expected not in names and is_contradicted:
                 requested = expected if expected in fields else "metadata"
-                return f"Column {title!r} is in the place of the requested field {requested!r}"
-        return [*matched]
+                raise ValueError(f"Column {title!r} is in the place of the requested field {requested!r}")
+        return matched
 
     def _find_all(self, title: str, fields: Sequence[str]) -> set[str]:
         """The field that a title names, and the requested properties of that name."""
-        plain, field = _plain(title), self.find(title)
+        normalized, field = _normalize(title), self.find(title)
         properties = {
-            name for name in fields if "." in name and plain in (_plain(name), _plain(name.partition(".")[2]))
+            name
+            for name in fields
+            if "." in name and normalized in (_normalize(name), _normalize(name.partition(".")[2]))
         }
         return properties | ({field} if field else set())
 
@@ -186,6 +191,6 @@ def _property(title: str) -> str:
     return title if title.startswith("metadata.") else f"metadata.{title}"
 
 
-def _plain(title: str) -> str:
+def _normalize(title: str) -> str:
     """A title in the spelling of a field."""
     return "_".join(title.lower().replace("-", " ").replace("_", " ").split())
