@@ -4,7 +4,6 @@ import errno
 import gc
 import json
 import tempfile
-import threading
 from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +27,6 @@ from voucherify_exports import (
     TableError,
     tables,
 )
-from voucherify_exports._ground.threads import in_stoppable_thread
 from voucherify_exports.catalog import CATALOG, ColumnType
 from voucherify_exports.tables import _arrow, _fetched
 
@@ -321,40 +319,6 @@ class TestSave:
         with pytest.raises(ExportNotFoundError):
             await client.save("exp_nope", tmp_path / "c.parquet")
         assert listed(tmp_path) == ["temporary"]
-
-
-class TestInStoppableThread:
-    async def test_cancelled_twice(self) -> None:
-        """However often it is cancelled, it waits for the thread."""
-        is_finished = threading.Event()
-        started = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def work(check: Any) -> None:
-            loop.call_soon_threadsafe(started.set)
-            try:
-                while True:
-                    check(0)
-            finally:
-                is_finished.set()
-
-        task = asyncio.create_task(in_stoppable_thread(work))
-        await started.wait()
-        task.cancel()
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert is_finished.is_set()
-
-    async def test_the_result(self) -> None:
-        """Without cancellation the checks do nothing."""
-
-        def work(check: Any) -> int:
-            check(1)
-            return 7
-
-        assert await in_stoppable_thread(work) == 7
 
 
 async def test_a_warning_reaches_the_caller(
