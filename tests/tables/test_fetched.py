@@ -199,7 +199,7 @@ class TestTables:
         temporary.rmdir()
         with pytest.raises(
             DownloadError,
-            match=r"^Cannot store export exp_\w+ in a temporary file: its folder does not exist",
+            match=r"^Cannot write export exp_\w+ to a temporary file: its folder does not exist",
         ):
             await client.to_arrow(sandbox.add_export("voucher"))
         temporary.mkdir()
@@ -248,7 +248,9 @@ class TestExportTo:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(_fetched, "convert", full)
-        with pytest.raises(DownloadError, match=r"^Cannot write .*v\.parquet: the disk is full") as raised:
+        with pytest.raises(
+            DownloadError, match=r"^Cannot write export exp_.*v\.parquet: the disk is full"
+        ) as raised:
             await client.export_to(tmp_path / "v.parquet", "voucher")
         assert raised.value.path == tmp_path / "v.parquet"
         assert listed(tmp_path) == ["temporary"]

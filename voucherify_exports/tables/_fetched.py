@@ -108,5 +108,5 @@ def _naming_export(export: Export) -> Generator[None]:
 
 
 def _storage_error(export: Export, path: Path | None, problem: str) -> DownloadError:
-    action = f"store export {export.id} in a temporary file" if path is None else f"write {path}"
-    return DownloadError(f"Cannot {action}: {problem}", path=path)
+    place = "a temporary file" if path is None else path
+    return DownloadError(f"Cannot write export {export.id} to {place}: {problem}", path=path)
