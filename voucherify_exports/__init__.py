@@ -7,6 +7,7 @@
 from typing import TYPE_CHECKING
 
 from ._api.settings import ClientOptions
+from ._files.download import Progress
 from ._ground.clock import Clock, SystemClock
 from ._version import __version__
 from .auth import AppKeys, Auth, BearerToken, OAuth, RenewableAuth
@@ -134,6 +135,7 @@ __all__ = [
     "PermissionDeniedError",
     "PlanLimitError",
     "PollPolicy",
+    "Progress",
     "QuotaExhausted",
     "RateLimit",
     "RateLimitedError",

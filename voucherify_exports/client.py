@@ -18,7 +18,7 @@ from ._api.settings import ClientOptions, Settings, check_range, signature_of_cl
 from ._api.transport import Transport
 from ._api.wire import export_path
 from ._files.download import Downloads, Progress
-from ._files.remote import Source
+from ._files.remote import RemoteFiles
 from ._ground.threads import in_thread
 from ._waiting.watcher import Watcher
 from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
@@ -27,7 +27,7 @@ from .polling import PollPolicy
 from .tables import check_target, to_arrow, to_pandas, to_polars
 from .tables._columns import Names
 from .tables._convert import CSV, CellOptions, check_extra, format_of
-from .tables._fetched import Conversions, Convert
+from .tables._fetched import Convert, TableDownloads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,18 +84,9 @@ class ExportsClient(Creates):
         quota = Quota(settings.poll_share)
         self._transport = Transport(settings, quota)
         self._api = Endpoints(self._transport)
-        source = Source(
-            transport=self._transport,
-            trust=settings.trust,
-            base_url=settings.url,
-            get_export=self._api.get,
-            retry=settings.retry,
-            max_quota_wait=settings.max_quota_wait,
-            clock=settings.clock,
-            emit=settings.on_event,
-        )
-        self._downloads = Downloads(source, settings.max_connections)
-        self._conversions = Conversions(source, self._downloads)
+        remote = RemoteFiles(settings, self._transport, self._api.get)
+        self._downloads = Downloads(remote)
+        self._table_downloads = TableDownloads(remote, self._downloads)
         poller = ApiPoller(self._transport)
         self._watcher = Watcher(poller, quota, settings.clock, settings.on_event)
 
@@ -307,7 +298,7 @@ class ExportsClient(Creates):
         """
         _check_export(export)
         self._check_open()
-        async with aclosing(self._conversions.rows(export, names)) as rows:
+        async with aclosing(self._table_downloads.stream_rows(export, names)) as rows:
             async for row in rows:
                 yield row
 
@@ -334,7 +325,7 @@ class ExportsClient(Creates):
         _check_export(export)
         self._check_open()
         await in_thread(partial(check_extra, extra))  # which imports
-        return await self._conversions.table(export, convert, options)
+        return await self._table_downloads.to_table(export, convert, options)
 
     async def export_to(
         self,
@@ -381,7 +372,7 @@ class ExportsClient(Creates):
         await in_thread(partial(check_target, target))
         if format_of(target) == CSV:
             return await self.download(export, target, on_progress=on_progress)
-        return await self._conversions.file(export, target, cells or {}, on_progress=on_progress)
+        return await self._table_downloads.to_file(export, target, cells or {}, on_progress=on_progress)
 
 
 def _check_export(export: str | Export) -> tuple[str, Export | None]:

@@ -145,7 +145,7 @@ class TestRun:
         finished = await invoke(*args)
 
         assert finished.exit_code == 8
-        assert "Line 2 has 'much'" in finished.stderr
+        assert "Line 2, column 'Amount': cannot read 'much' as " in finished.stderr
         assert not list(Path().iterdir())
 
     async def test_a_cell_that_does_not_fit(self, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ class TestRun:
 
         *_, warning, last = finished.err.decode().splitlines()
         assert finished.code == 0
-        assert warning.startswith("Line 2 has 'much' in the column 'Amount'")
+        assert warning.startswith("Line 2, column 'Amount': cannot read 'much' as ")
         assert last.startswith(f"{tmp_path}/o.parquet: ")
         assert pyarrow.parquet.read_table(tmp_path / "o.parquet")["amount"].to_pylist() == ["much"]
 

@@ -1,4 +1,4 @@
-"""Print how fast a file arrives beside bare aiohttp, in pairs, its memory, and what ten kills cost."""
+"""Compare downloads with bare aiohttp, in pairs; measure their memory, and resume after ten kills."""
 
 import asyncio
 import hashlib
@@ -39,14 +39,14 @@ async def download(client: ExportsClient, served: Served) -> None:
 
 
 async def stream(client: ExportsClient, served: Served) -> None:
-    assert sum([len(piece) async for piece in client.stream(ID)]) == served.size
+    assert sum([len(chunk) async for chunk in client.stream(ID)]) == served.size
 
 
 async def seconds(work: Awaitable[None], served: Served) -> float:
     start = time.perf_counter()
     await work
     elapsed = time.perf_counter() - start
-    for name in ("bare", "ours"):  # what is replaced takes time to be freed, which is nobody's part here
+    for name in ("bare", "ours"):  # otherwise the next round would pay for freeing the replaced file
         (served.folder / name).unlink(missing_ok=True)
     return elapsed
 
@@ -91,7 +91,7 @@ def weigh(served: Served) -> None:
 
 
 def kill(served: Served, kills: int) -> None:
-    """Kill a download whenever it has got so far, and let the next one go on."""
+    """Kill a download at random offsets, and let the next one resume."""
     target = served.folder / "killed"
     part = target.with_name("killed.part")
     served.ranges()
@@ -109,7 +109,7 @@ def kill(served: Served, kills: int) -> None:
     resumed = served.ranges() == [0, *left]
     print(
         f"kill -9  {kills} times: {'the same' if is_same else 'ANOTHER'} SHA-256,"
-        f" {'each time gone on with' if resumed else 'NOT gone on with'} the first byte that was not on disk"
+        f" {'each time resumed' if resumed else 'NOT resumed'} at the first byte that was not on disk"
     )
 
 

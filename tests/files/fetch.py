@@ -1,4 +1,4 @@
-"""Download one file in a process of its own, and print by how much its memory grew."""
+"""Download one file in its own process, and print by how many KiB its memory grew."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ from voucherify_exports import ExportsClient
 
 
 def peak() -> int:
-    """The most memory that this process ever had, in KiB."""
+    """The peak memory of this process, in KiB."""
     match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     assert match
     return int(match[1])

@@ -1,4 +1,4 @@
-"""A server of one large file in a process of its own, and how the clients reach it."""
+"""A server for one large file, in its own process."""
 
 import asyncio
 import hashlib
@@ -21,27 +21,27 @@ MEMORY = Path("/dev/shm")
 
 @frozen
 class Served:
-    """Where the file is served, how long it is in bytes, its digest, and a folder to download to."""
+    """The URL of the server, the size of the file in bytes, its digest, and a folder for downloads."""
 
     url: str
     size: int
     sha256: str
     folder: Path
-    _asked: Connection
+    _control: Connection
 
     @property
     def file_url(self) -> str:
         return f"{self.url}/file"
 
     def ranges(self) -> list[int]:
-        """The first bytes of the answers since this was last asked, in order."""
-        self._asked.send(None)
-        return self._asked.recv()
+        """The start offsets of the responses since the last call, in order."""
+        self._control.send(None)
+        return self._control.recv()
 
 
 @contextmanager
 def serve(size: int) -> Iterator[Served]:
-    """Serve random bytes, kept in memory where the system has a file system for it."""
+    """Serve random bytes, from memory if the system has a file system for it."""
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         path = Path(folder) / "served"
         sha256 = _fill(path, size)
@@ -67,17 +67,17 @@ def _fill(path: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def _run(path: Path, etag: str, asked: Connection) -> None:
-    asyncio.run(_serve(path, etag, asked))
+def _run(path: Path, etag: str, control: Connection) -> None:
+    asyncio.run(_serve(path, etag, control))
 
 
-async def _serve(path: Path, etag: str, asked: Connection) -> None:
-    """Answer by hand: the server must not be what is measured."""
+async def _serve(path: Path, etag: str, control: Connection) -> None:
+    """Respond without a framework, so that the server is not what the benchmark measures."""
     size, starts = path.stat().st_size, []
 
-    def tell() -> None:
-        asked.recv()
-        asked.send(starts[:])
+    def send_starts() -> None:
+        control.recv()
+        control.send(starts[:])
         starts.clear()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,12 +89,12 @@ async def _serve(path: Path, etag: str, asked: Connection) -> None:
                     writer.write(_head(200, "application/json", len(body := json.dumps(export).encode())))
                     writer.write(body)
                     continue
-                asks = re.search(r"(?im)^range: bytes=(\d+)-", head)
-                start = int(asks[1]) if asks else 0
+                requested = re.search(r"(?im)^range: bytes=(\d+)-", head)
+                start = int(requested[1]) if requested else 0
                 starts.append(start)
-                content_range = f"Content-Range: bytes {start}-{size - 1}/{size}\r\n" if asks else ""
+                content_range = f"Content-Range: bytes {start}-{size - 1}/{size}\r\n" if requested else ""
                 extra = f'ETag: "{etag}"\r\n{content_range}'
-                writer.write(_head(206 if asks else 200, "text/plain", size - start, extra))
+                writer.write(_head(206 if requested else 200, "text/plain", size - start, extra))
                 with path.open("rb") as file:
                     await asyncio.get_running_loop().sendfile(writer.transport, file, start)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -103,8 +103,8 @@ async def _serve(path: Path, etag: str, asked: Connection) -> None:
             writer.close()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    asyncio.get_running_loop().add_reader(asked.fileno(), tell)
-    asked.send(server.sockets[0].getsockname()[1])
+    asyncio.get_running_loop().add_reader(control.fileno(), send_starts)
+    control.send(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 

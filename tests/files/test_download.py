@@ -1,4 +1,4 @@
-"""Files on disk, over real sockets: whole or not at all, gone on with, and never mixed."""
+"""Downloads to disk over real sockets: complete or not at all, resumed, and never mixed."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ from voucherify_exports import (
     RetryPolicy,
     Sandbox,
 )
-from voucherify_exports._files.part import Part, _boot
+from voucherify_exports._files.part import Part, _boot_id
 
 Connect = Callable[..., ExportsClient]
 
@@ -52,7 +52,7 @@ def names(folder: Path) -> set[str]:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """Let the system refuse to write more, as a full disk does."""
+    """Make the system refuse to write more, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -62,31 +62,31 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another task or process does."""
+    """Wait for another task or process."""
     while not condition():
         await asyncio.sleep(0.005)
 
 
 @pytest.fixture
 def big(sandbox: Sandbox) -> str:
-    """An export with a file of some 700 kB."""
+    """An export with a file of about 700 kB."""
     return sandbox.add_export("customer", rows=20_000)
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """Where a file of before is to be replaced."""
+    """The path of an old file that the download replaces."""
     target = tmp_path / "customers.csv"
-    target.write_bytes(b"of before")
+    target.write_bytes(b"old")
     return target
 
 
 class TestWhole:
     @pytest.mark.parametrize("kind", [Path, str])
-    async def test_takes_the_place(
+    async def test_replaces_the_target(
         self, sandbox: Sandbox, connect: Connect, big: str, target: Path, kind: type
     ) -> None:
-        """The file is there under its name, and nothing else is left."""
+        """The file is at its path, and no other file remains."""
         body = await plainly(sandbox, big)
         path = await connect().download(big, kind(target))
         assert path == target
@@ -94,88 +94,90 @@ class TestWhole:
         assert names(target.parent) == {target.name}
 
     async def test_an_empty_file(self, connect: Connect, target: Path) -> None:
-        """A file of no bytes is a whole one."""
+        """A file without bytes is complete."""
         async with scripted(http(200)) as server:
             await connect().download(finished(server.url), target)
         assert target.read_bytes() == b""
 
-    async def test_has_the_bits_of_a_normal_file(self, connect: Connect, big: str, tmp_path: Path) -> None:
-        """Whoever may read the other files of the process may read it."""
+    async def test_has_the_permissions_of_a_normal_file(
+        self, connect: Connect, big: str, tmp_path: Path
+    ) -> None:
+        """The umask of the process sets the permissions, as for other files."""
         usual = tmp_path / "usual"
         usual.touch()
         target = await connect().download(big, tmp_path / "file.csv")
         assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
 
     async def test_replaces_only_at_the_end(self, connect: Connect, big: str, target: Path) -> None:
-        """While it grows, it is another file."""
-        seen: list[tuple[bytes, bool]] = []
+        """During the download the old file stays at the path."""
+        observed: list[tuple[bytes, bool]] = []
         part = target.with_name("customers.csv.part")
         await connect().download(
-            big, target, on_progress=lambda *_: seen.append((target.read_bytes(), part.exists()))
+            big, target, on_progress=lambda *_: observed.append((target.read_bytes(), part.exists()))
         )
-        assert set(seen) == {(b"of before", True)}
+        assert set(observed) == {(b"old", True)}
 
-    async def test_tells_its_progress(
+    async def test_reports_progress(
         self, sandbox: Sandbox, connect: Connect, big: str, tmp_path: Path
     ) -> None:
-        """Bytes on disk and in all, from none to all; and the events."""
+        """Progress goes from 0 to the size of the file; events report start and end."""
         size = len(await plainly(sandbox, big))
-        told: list[tuple[int, int | None]] = []
+        reports: list[tuple[int, int | None]] = []
         events: list[Any] = []
         sandbox.fail(download=True, pause=0.01)
         await connect(on_event=events.append).download(
-            big, tmp_path / "file.csv", on_progress=lambda *progress: told.append(progress)
+            big, tmp_path / "file.csv", on_progress=lambda *progress: reports.append(progress)
         )
-        assert told[0] == (0, size)
-        assert told[-1] == (size, size)
-        assert len(told) > 2
-        assert told == sorted(set(told))
+        assert reports[0] == (0, size)
+        assert reports[-1] == (size, size)
+        assert len(reports) > 2
+        assert reports == sorted(set(reports))
         started, completed = events[-2:]
         assert started == DownloadStarted(export_id=big, received=0, size=size)
         assert isinstance(completed, DownloadCompleted)
         assert completed.received == size
 
-    async def test_a_total_that_is_not_known(self, connect: Connect, tmp_path: Path) -> None:
-        """A body in chunks has no length."""
+    async def test_an_unknown_size(self, connect: Connect, tmp_path: Path) -> None:
+        """A chunked body has no length: the size is `None`."""
         answer = http(200, b"3\r\na,b\r\n0\r\n\r\n", Content_Length=None, Transfer_Encoding="chunked")
-        told: list[tuple[int, int | None]] = []
+        reports: list[tuple[int, int | None]] = []
         async with scripted(answer) as server:
             await connect().download(
-                finished(server.url), tmp_path / "f", on_progress=lambda *progress: told.append(progress)
+                finished(server.url), tmp_path / "f", on_progress=lambda *progress: reports.append(progress)
             )
-        assert told == [(0, None), (3, None)]
+        assert reports == [(0, None), (3, None)]
 
     async def test_does_not_block_the_loop(
         self, connect: Connect, big: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What touches the disk is done in other threads."""
+        """All access to the disk happens in other threads."""
         threads: dict[str, int] = {}
-        for name in ("open", "begun", "restart", "write", "finish", "leave"):
+        for name in ("open", "resume", "restart", "write", "finish", "close"):
             original = getattr(Part, name)
 
-            def note(*args: Any, _name: str = name, _original: Any = original, **options: Any) -> Any:
+            def record(*args: Any, _name: str = name, _original: Any = original, **options: Any) -> Any:
                 threads[_name] = threading.get_ident()
                 return _original(*args, **options)
 
-            monkeypatch.setattr(Part, name, note)
+            monkeypatch.setattr(Part, name, record)
         await connect().download(big, tmp_path / "file.csv")
-        assert threads.keys() == {"open", "begun", "restart", "write", "finish", "leave"}
+        assert threads.keys() == {"open", "resume", "restart", "write", "finish", "close"}
         assert threading.get_ident() not in threads.values()
 
-    async def test_goes_on_within_the_call(
+    async def test_resumes_within_the_call(
         self, sandbox: Sandbox, connect: Connect, big: str, target: Path
     ) -> None:
-        """Each fault costs what did not come, and nothing more."""
+        """After each fault only the missing bytes are requested."""
         body = await plainly(sandbox, big)
         sandbox.fail(download=True, truncate=True, after=100_000, times=3)
         await connect().download(big, target, resume=False)
         assert target.read_bytes() == body
         assert [request.status for request in downloads(sandbox)] == [200, 206, 206, 206]
 
-    async def test_begins_anew_within_the_call(
+    async def test_restarts_within_the_call(
         self, sandbox: Sandbox, connect: Connect, big: str, target: Path
     ) -> None:
-        """Where the server has no ranges, the file is fetched from its start."""
+        """If the server does not support ranges, the file is downloaded from the start again."""
         body = await plainly(sandbox, big)
         sandbox.fail(download=True, truncate=True, after=100_000, times=2, ranges=False)
         sandbox.fail(download=True, ranges=False)
@@ -183,26 +185,26 @@ class TestWhole:
         assert target.read_bytes() == body
 
     async def test_another_file_within_the_call(self, connect: Connect, target: Path) -> None:
-        """What changed meanwhile is fetched as a whole."""
+        """A file that changed during the download is downloaded again as a whole."""
         broken = http(200, BODY[:1000], Content_Length=2000, ETag='"one"')
         async with scripted(broken, http(200, BODY[5000:9000], ETag='"two"')) as server:
             await connect().download(finished(server.url), target)
         assert target.read_bytes() == BODY[5000:9000]
 
 
-class TestGoingOnLater:
-    """A download that an earlier call, or process, did not end."""
+class TestResuming:
+    """A download that an earlier call or process left unfinished."""
 
     @pytest.fixture
     async def left(self, sandbox: Sandbox, connect: Connect, big: str, target: Path) -> bytes:
-        """The file, of which 100,000 bytes were left beside the target."""
+        """The content of a file, of which an earlier download left 100,000 bytes beside the target."""
         body = await plainly(sandbox, big)
         sandbox.fail(download=True, truncate=True, after=100_000)
         with pytest.raises(DownloadError) as caught:
             await connect(retry=ONCE).download(big, target)
         assert caught.value.path == target
         assert caught.value.bytes_received == 100_000
-        assert target.read_bytes() == b"of before"
+        assert target.read_bytes() == b"old"
         assert names(target.parent) == {
             "customers.csv",
             "customers.csv.part",
@@ -211,27 +213,27 @@ class TestGoingOnLater:
         sandbox.clear(requests=True)
         return body
 
-    async def test_goes_on(
+    async def test_resumes(
         self, sandbox: Sandbox, connect: Connect, big: str, target: Path, left: bytes
     ) -> None:
-        """The rest is asked for, and all of it told as progress."""
-        told: list[tuple[int, int | None]] = []
+        """Only the rest is requested; progress counts all bytes."""
+        reports: list[tuple[int, int | None]] = []
         events: list[Any] = []
         await connect(on_event=events.append).download(
-            big, target, on_progress=lambda *progress: told.append(progress)
+            big, target, on_progress=lambda *progress: reports.append(progress)
         )
         assert target.read_bytes() == left
         assert names(target.parent) == {target.name}
         (download,) = downloads(sandbox)
         assert download.headers["Range"] == "bytes=100000-"
-        assert told[0] == (100_000, len(left))
-        assert told[-1] == (len(left), len(left))
+        assert reports[0] == (100_000, len(left))
+        assert reports[-1] == (len(left), len(left))
         assert DownloadStarted(export_id=big, received=100_000, size=len(left)) in events
 
-    async def test_not_if_it_is_not_wanted(
+    async def test_not_with_resume_false(
         self, sandbox: Sandbox, connect: Connect, big: str, target: Path, left: bytes
     ) -> None:
-        """`resume=False` begins at the start, and leaves nothing when it fails."""
+        """`resume=False` starts at byte 0, and keeps no part when it fails."""
         sandbox.fail(download=True, truncate=True, after=200_000)
         with pytest.raises(DownloadError):
             await connect(retry=ONCE).download(big, target, resume=False)
@@ -240,10 +242,10 @@ class TestGoingOnLater:
         await connect().download(big, target, resume=False)
         assert target.read_bytes() == left
 
-    async def test_not_if_the_file_is_another(
+    async def test_not_if_the_file_changed(
         self, sandbox: Sandbox, connect: Connect, big: str, target: Path, left: bytes
     ) -> None:
-        """A server that does not confirm the validator sends the whole."""
+        """A server that does not confirm the validator sends the whole file."""
         part = target.with_name("customers.csv.part.json")
         part.write_text(part.read_text().replace('"validator": "\\"', '"validator": "\\"other'))
         await connect().download(big, target)
@@ -255,7 +257,7 @@ class TestGoingOnLater:
     async def test_not_with_another_export(
         self, sandbox: Sandbox, connect: Connect, target: Path, left: bytes
     ) -> None:
-        """The part of one export is nothing to another."""
+        """A download never resumes the part of another export."""
         other = sandbox.add_export("customer", rows=7)
         body = await plainly(sandbox, other)
         await connect().download(other, target)
@@ -264,11 +266,11 @@ class TestGoingOnLater:
         assert "Range" not in downloads(sandbox)[0].headers
 
     async def test_when_no_byte_is_missing(self, connect: Connect, target: Path) -> None:
-        """A process that died just before the end: the last byte tells that the file is the same."""
+        """After a crash before the rename, the last byte is requested to prove that nothing changed."""
         part = target.with_name("customers.csv.part")
         part.write_bytes(BODY)
         export = finished("http://127.0.0.1")
-        note = {"export_id": export.id, "validator": '"one"', "size": len(BODY), "boot": _boot()}
+        note = {"export_id": export.id, "validator": '"one"', "size": len(BODY), "boot": _boot_id()}
         part.with_name("customers.csv.part.json").write_text(json.dumps(note))
         last = len(BODY) - 1
         answer = http(206, BODY[-1:], Content_Range=f"bytes {last}-{last}/{len(BODY)}", ETag='"one"')
@@ -278,7 +280,7 @@ class TestGoingOnLater:
         assert target.read_bytes() == BODY
 
     async def test_after_a_kill(self, sandbox: Sandbox, connect: Connect, big: str, target: Path) -> None:
-        """A process that is killed leaves what it wrote, and nobody locked out."""
+        """A killed process leaves what it wrote, and no lock."""
         body = await plainly(sandbox, big)
         part = target.with_name("customers.csv.part")
         sandbox.fail(download=True, pause=0.3)
@@ -296,10 +298,10 @@ class TestGoingOnLater:
 
 
 class TestPlace:
-    """A place where no file can be is told in words, and nothing is touched."""
+    """A path that cannot be written to is reported in words, and nothing is changed."""
 
     async def test_no_folder(self, sandbox: Sandbox, connect: Connect, big: str, tmp_path: Path) -> None:
-        """Nothing is asked for."""
+        """No request is sent."""
         target = tmp_path / "none" / "file.csv"
         with pytest.raises(DownloadError, match="its folder does not exist") as caught:
             await connect().download(big, target)
@@ -308,20 +310,20 @@ class TestPlace:
         assert sandbox.requests == []
 
     async def test_a_folder(self, sandbox: Sandbox, connect: Connect, big: str, tmp_path: Path) -> None:
-        """A file name is needed."""
-        with pytest.raises(DownloadError, match="it is a folder"):
+        """The path of a folder is refused."""
+        with pytest.raises(DownloadError, match="it is a folder; give the path of a file"):
             await connect().download(big, tmp_path)
         assert sandbox.requests == []
 
     async def test_under_a_file(self, connect: Connect, big: str, target: Path) -> None:
-        """A file is no folder."""
-        with pytest.raises(DownloadError, match="its folder is no folder"):
+        """A path below a file is refused."""
+        with pytest.raises(DownloadError, match="its parent is not a folder"):
             await connect().download(big, target / "file.csv")
 
     async def test_no_permission(
         self, connect: Connect, big: str, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where the system allows root everything, it is asked for the answer that others get."""
+        """A folder without write permission is refused; for root, `os.access` is patched."""
         if os.geteuid() == 0:
             monkeypatch.setattr(os, "access", lambda *_: False)
         target.parent.chmod(0o555)
@@ -333,25 +335,25 @@ class TestPlace:
         assert names(target.parent) == {target.name}
 
     async def test_a_full_disk(self, sandbox: Sandbox, connect: Connect, big: str, target: Path) -> None:
-        """What is there stays as it was; what came goes on when there is room."""
+        """The old file stays, and the download resumes once there is space."""
         body = await plainly(sandbox, big)
         with (
             files_of_at_most(300_000),
-            pytest.raises(DownloadError, match=rf"{big} did not arrive at {target}: .*too large") as caught,
+            pytest.raises(
+                DownloadError, match=rf"^Downloading export {big} to {target} failed after .*too large"
+            ) as caught,
         ):
             await connect().download(big, target)
         assert caught.value.path == target
         assert isinstance(caught.value.__cause__, OSError)
-        assert target.read_bytes() == b"of before"
+        assert target.read_bytes() == b"old"
         sandbox.clear(requests=True)
         await connect().download(big, target)
         assert target.read_bytes() == body
         assert downloads(sandbox)[0].headers["Range"] == "bytes=300000-"
 
-    async def test_a_folder_that_is_removed_meanwhile(
-        self, connect: Connect, big: str, tmp_path: Path
-    ) -> None:
-        """An error of the last step is told as well."""
+    async def test_a_folder_that_is_removed(self, connect: Connect, big: str, tmp_path: Path) -> None:
+        """An error of the last step is reported as well."""
         folder = tmp_path / "folder"
         folder.mkdir()
 
@@ -363,21 +365,21 @@ class TestPlace:
         with pytest.raises(DownloadError, match="its folder does not exist"):
             await connect().download(big, folder / "file.csv", on_progress=once(remove))
 
-    async def test_what_is_no_id(self, connect: Connect, tmp_path: Path) -> None:
-        """A slip is told before anything is touched."""
+    async def test_an_invalid_id(self, connect: Connect, tmp_path: Path) -> None:
+        """An invalid id is refused before anything is changed."""
         with pytest.raises(ValueError, match="is not an export id"):
             await connect().download("a/b", tmp_path / "file.csv")
         assert names(tmp_path) == set()
 
     async def test_a_failed_export(self, sandbox: Sandbox, connect: Connect, tmp_path: Path) -> None:
-        """No part is left of what never was."""
+        """An export in ERROR leaves no part."""
         with pytest.raises(ExportFailedError):
             await connect().download(sandbox.add_export("order", outcome="ERROR"), tmp_path / "file.csv")
         assert names(tmp_path) == set()
 
 
 def once(work: Callable[..., None]) -> Callable[..., None]:
-    """Work at the last report of progress only."""
+    """Call `work` at the last progress report only."""
 
     def report(received: int, total: int | None) -> None:
         if received == total:
@@ -388,52 +390,52 @@ def once(work: Callable[..., None]) -> Callable[..., None]:
 
 class TestSideBySide:
     async def test_to_one_path(self, sandbox: Sandbox, connect: Connect, target: Path) -> None:
-        """Each is whole, and the last one stays."""
+        """Each file is complete, and the last one stays."""
         ids = [sandbox.add_export(kind, rows=3000) for kind in ("customer", "order", "sku")]
         bodies = [await plainly(sandbox, export_id) for export_id in ids]
         client = connect()
-        seen: set[bytes] = set()
+        observed: set[bytes] = set()
         downloading = [
-            client.download(export_id, target, on_progress=lambda *_: seen.add(target.read_bytes()))
+            client.download(export_id, target, on_progress=lambda *_: observed.add(target.read_bytes()))
             for export_id in ids
         ]
         await asyncio.gather(*downloading)
         assert target.read_bytes() in bodies
-        assert seen <= {b"of before", *bodies}
+        assert observed <= {b"old", *bodies}
         assert names(target.parent) == {target.name}
 
     async def test_the_same_file_to_one_path(
         self, sandbox: Sandbox, connect: Connect, big: str, target: Path
     ) -> None:
-        """By two clients at the same time."""
+        """Two clients download one file to one path at the same time."""
         body = await plainly(sandbox, big)
         await asyncio.gather(connect().download(big, target), connect().download(big, target))
         assert target.read_bytes() == body
         assert names(target.parent) == {target.name}
 
-    async def test_so_many_at_once(self, sandbox: Sandbox, connect: Connect, tmp_path: Path) -> None:
-        """No more than `max_connections`, and those that wait come to their turn."""
+    async def test_max_connections(self, sandbox: Sandbox, connect: Connect, tmp_path: Path) -> None:
+        """At most `max_connections` downloads run at once, and the others follow."""
         ids = [sandbox.add_export("order", rows=10) for _ in range(6)]
         under_way: set[str] = set()
-        most = 0
+        peak = 0
 
-        def note(event: object) -> None:
-            nonlocal most
+        def record(event: object) -> None:
+            nonlocal peak
             if isinstance(event, DownloadStarted):
                 under_way.add(event.export_id)
-                most = max(most, len(under_way))
+                peak = max(peak, len(under_way))
             elif isinstance(event, DownloadCompleted):
                 under_way.discard(event.export_id)
 
-        client = connect(max_connections=2, on_event=note)
+        client = connect(max_connections=2, on_event=record)
         await asyncio.gather(*(client.download(export_id, tmp_path / export_id) for export_id in ids))
-        assert most == 2
+        assert peak == 2
         assert names(tmp_path) == set(ids)
 
 
 class TestEnding:
     async def test_cancelling(self, sandbox: Sandbox, connect: Connect, big: str, target: Path) -> None:
-        """What came is kept, and the next call goes on with it."""
+        """What was received is kept, and the next call resumes."""
         body = await plainly(sandbox, big)
         sandbox.fail(download=True, after=200_000, pause=float("inf"))
         task = asyncio.create_task(connect().download(big, target))
@@ -442,22 +444,22 @@ class TestEnding:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert target.read_bytes() == b"of before"
+        assert target.read_bytes() == b"old"
         await connect().download(big, target)
         assert target.read_bytes() == body
 
-    @pytest.mark.parametrize("step", ["open", "begun", "restart", "write", "finish"])
+    @pytest.mark.parametrize("step", ["open", "resume", "restart", "write", "finish"])
     async def test_cancelling_at_the_disk(
         self, connect: Connect, big: str, target: Path, monkeypatch: pytest.MonkeyPatch, step: str
     ) -> None:
-        """The thread ends its work before the file is closed under it, however often it is cancelled."""
-        entered, go_on = threading.Event(), threading.Event()
+        """However often it is cancelled, the file is closed only after the thread has finished its work."""
+        entered, may_continue = threading.Event(), threading.Event()
         original = getattr(Part, step)
         done: list[str] = []
 
         def hold(*args: Any) -> Any:
             entered.set()
-            go_on.wait()
+            may_continue.wait()
             result = original(*args)
             done.append(step)
             return result
@@ -469,7 +471,7 @@ class TestEnding:
             task.cancel()
             await asyncio.sleep(0)
         assert not task.done()
-        go_on.set()
+        may_continue.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert done == [step]
@@ -480,7 +482,7 @@ class TestEnding:
     async def test_closing_the_client(
         self, sandbox: Sandbox, connect: Connect, big: str, target: Path
     ) -> None:
-        """Those under way are told, and those that wait for their turn."""
+        """Running downloads and those that wait for a connection raise `ClientClosedError`."""
         sandbox.fail(download=True, after=200_000, pause=float("inf"))
         client = connect(max_connections=1)
         tasks = [asyncio.create_task(client.download(big, target.with_name(name))) for name in "ab"]
@@ -492,63 +494,63 @@ class TestEnding:
         with pytest.raises(ClientClosedError):
             await client.download(big, target)
 
-    async def test_a_report_that_raises(self, connect: Connect, big: str, target: Path) -> None:
-        """An error of the caller's own comes out as it is."""
+    async def test_a_callback_that_raises(self, connect: Connect, big: str, target: Path) -> None:
+        """An exception from `on_progress` reaches the caller unchanged."""
         with pytest.raises(ZeroDivisionError):
             await connect().download(big, target, on_progress=lambda received, _: 1 // received)
-        assert target.read_bytes() == b"of before"
+        assert target.read_bytes() == b"old"
 
 
 class TestExportTo:
-    """Created, awaited and downloaded in one call."""
+    """`export_to` creates an export, waits for it and downloads it."""
 
     @pytest.fixture
     async def sandbox(self) -> AsyncIterator[Sandbox]:
-        """Exports take their time."""
+        """A sandbox whose exports take a moment to finish."""
         async with Sandbox(scheduled_for=0.05, in_progress_for=0.05) as sandbox:
             yield sandbox
 
     @pytest.fixture
     def client(self, connect: Connect) -> ExportsClient:
-        """Looks often."""
+        """A client that polls often."""
         return connect(poll=PollPolicy(initial=0.01, max=0.05))
 
     async def test_all_in_one(self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path) -> None:
-        """The file has the fields that were asked for."""
+        """The file has the requested fields."""
         updates: list[Export] = []
-        told: list[tuple[int, int | None]] = []
+        reports: list[tuple[int, int | None]] = []
         path = await client.export_to(
             tmp_path / "vouchers.CSV",
             "voucher",
             fields=["code", "value"],
             on_update=updates.append,
-            on_progress=lambda *progress: told.append(progress),
+            on_progress=lambda *progress: reports.append(progress),
         )
         assert path == tmp_path / "vouchers.CSV"
         lines = path.read_text().splitlines()
         assert lines[0] == "Code,Value"
         assert len(lines) > 10
         assert updates[-1].is_done
-        assert told[-1] == (path.stat().st_size, path.stat().st_size)
+        assert reports[-1] == (path.stat().st_size, path.stat().st_size)
         assert [request.method for request in sandbox.requests].count("POST") == 1
 
     @pytest.mark.parametrize("name", ["file.xlsx", "file", ".csv", "file.csv.gz"])
-    async def test_another_suffix(
+    async def test_an_unknown_suffix(
         self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path, name: str
     ) -> None:
-        """Nothing is created."""
+        """An unknown suffix is refused before an export is created."""
         with pytest.raises(ValueError, match=r"the path must end in one of \.csv, \.parquet"):
             await client.export_to(tmp_path / name, "voucher")
         assert sandbox.requests == []
 
-    async def test_no_place(self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path) -> None:
-        """A place where no file can be is told before anything is created."""
+    async def test_an_invalid_path(self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path) -> None:
+        """A path that cannot be written to is refused before an export is created."""
         with pytest.raises(DownloadError, match="its folder does not exist"):
             await client.export_to(tmp_path / "none" / "file.csv", "voucher")
         assert sandbox.requests == []
 
-    async def test_a_slip(self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path) -> None:
-        """The check comes before anything is sent."""
+    async def test_an_unknown_field(self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path) -> None:
+        """An unknown field is refused before anything is sent."""
         with pytest.raises(ValueError, match="nearest: code"):
             await client.export_to(tmp_path / "file.csv", "voucher", fields=["cod"])
         assert sandbox.requests == []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from voucherify_exports._files.resume import Begin, Identity, begin_of, range_headers
+from voucherify_exports._files.resume import Identity, ResponseStart, range_headers
 
 ETAG = '"5f1e"'
 DATE = "Thu, 01 Jan 2026 00:00:10 GMT"
@@ -15,15 +15,17 @@ ANY = Identity()
 sizes = st.integers(min_value=1, max_value=10**15)
 
 
-def whole(**headers: str) -> Begin:
-    """What a 200 with these headers brings; underscores stand for dashes."""
-    return begin_of(200, _named(headers), 0, ANY)
+def whole(**headers: str) -> ResponseStart:
+    """The start of a 200 response with these headers; underscores stand for hyphens."""
+    return ResponseStart.from_headers(200, _named(headers), 0, ANY)
 
 
-def part(said: str | None, *, offset: int = 10, wanted: Identity = SAME, **headers: str) -> Begin:
-    """What a 206 with this Content-Range brings."""
-    ranged = {} if said is None else {"Content-Range": said}
-    return begin_of(206, {**_named(headers), **ranged}, offset, wanted)
+def part(
+    content_range: str | None, *, offset: int = 10, wanted: Identity = SAME, **headers: str
+) -> ResponseStart:
+    """The start of a 206 response with this Content-Range."""
+    ranged = {} if content_range is None else {"Content-Range": content_range}
+    return ResponseStart.from_headers(206, {**_named(headers), **ranged}, offset, wanted)
 
 
 def _named(headers: dict[str, str]) -> dict[str, str]:
@@ -31,26 +33,26 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 
 class TestRangeHeaders:
-    def test_asks_for_the_rest_of_the_same(self) -> None:
-        """With the condition that it is the same: a range alone could be one of another file."""
+    def test_requests_the_rest(self) -> None:
+        """With If-Range: without it, the range could be one of another file."""
         assert range_headers(10, SAME) == {"Range": "bytes=10-", "If-Range": ETAG}
 
     @pytest.mark.parametrize(("offset", "identity"), [(0, SAME), (10, Identity(None, 20)), (0, ANY)])
-    def test_asks_for_the_whole(self, offset: int, identity: Identity) -> None:
-        """Where nothing is here yet, or nothing proves which file it is of."""
+    def test_requests_the_whole(self, offset: int, identity: Identity) -> None:
+        """If nothing was received yet, or there is no validator."""
         assert range_headers(offset, identity) == {}
 
-    def test_a_date_will_do(self) -> None:
-        """It is sent as the server wrote it."""
+    def test_a_date_as_validator(self) -> None:
+        """A date is sent exactly as the server wrote it."""
         assert range_headers(1, Identity(A_SECOND_BEFORE))["If-Range"] == A_SECOND_BEFORE
 
 
 class TestWhole:
-    def test_begins_at_the_start(self) -> None:
-        """A range that was asked for may be ignored."""
+    def test_starts_at_byte_0(self) -> None:
+        """A server may ignore the requested range."""
         headers = {"ETag": '"other"', "Content-Length": "30"}
 
-        assert begin_of(200, headers, 10, SAME) == Begin(0, Identity('"other"', 30))
+        assert ResponseStart.from_headers(200, headers, 10, SAME) == ResponseStart(0, Identity('"other"', 30))
 
     @pytest.mark.parametrize(
         ("headers", "validator"),
@@ -74,8 +76,8 @@ class TestWhole:
             ({"Date": DATE}, None),
         ],
     )
-    def test_is_known_by_a_strong_validator(self, headers: dict[str, str], validator: str | None) -> None:
-        """An ETag that is not weak, or else a date of at least a second before the answer's own."""
+    def test_has_a_strong_validator(self, headers: dict[str, str], validator: str | None) -> None:
+        """A strong ETag, or else a date at least one second before that of the response."""
         assert whole(**headers).identity.validator == validator
 
     @pytest.mark.parametrize(
@@ -97,71 +99,75 @@ class TestWhole:
         ],
     )
     def test_has_the_announced_size(self, length: str, size: int | None) -> None:
-        """What is no number of bytes announces nothing."""
+        """An invalid Content-Length means that the size is unknown."""
         assert whole(Content_Length=length).identity.size == size
 
-    def test_need_not_announce_a_size(self) -> None:
-        """A body may come in chunks."""
-        assert whole() == Begin(0, ANY)
+    def test_without_a_size(self) -> None:
+        """A chunked body has no size."""
+        assert whole() == ResponseStart(0, ANY)
 
     @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP", " gzip "])
-    def test_packed_is_not_known_again(self, encoding: str) -> None:
-        """Length and validator are of the packed bytes, at which nothing can go on."""
-        packed = whole(Content_Encoding=encoding, ETag=ETAG, Content_Length="20")
+    def test_gzip_has_no_identity(self, encoding: str) -> None:
+        """Length and validator describe the compressed bytes, which cannot be resumed."""
+        compressed = whole(Content_Encoding=encoding, ETag=ETAG, Content_Length="20")
 
-        assert packed == Begin(0, ANY, is_gzip=True)
+        assert compressed == ResponseStart(0, ANY, is_gzip=True)
 
     @pytest.mark.parametrize("encoding", ["identity", "Identity"])
-    def test_said_to_be_plain(self, encoding: str) -> None:
-        """Some say so, though they need not."""
-        assert whole(Content_Encoding=encoding, ETag=ETAG) == Begin(0, Identity(ETAG))
+    def test_the_identity_encoding(self, encoding: str) -> None:
+        """Some servers send `Content-Encoding: identity`."""
+        assert whole(Content_Encoding=encoding, ETag=ETAG) == ResponseStart(0, Identity(ETAG))
 
 
 @pytest.mark.parametrize("status", [200, 206])
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, br", "gzip, gzip"])
-def test_an_encoding_that_was_not_asked_for(status: int, encoding: str) -> None:
-    """Its bytes would be written as if they were the file's."""
-    with pytest.raises(ValueError, match=f"in the encoding '{encoding}', which was not asked for"):
-        begin_of(status, {"Content-Encoding": encoding, "Content-Range": "bytes 10-19/20"}, 10, SAME)
+def test_an_encoding_that_was_not_requested(status: int, encoding: str) -> None:
+    """Its bytes are not those of the file."""
+    with pytest.raises(ValueError, match=f"the encoding '{encoding}', which was not requested"):
+        ResponseStart.from_headers(
+            status, {"Content-Encoding": encoding, "Content-Range": "bytes 10-19/20"}, 10, SAME
+        )
 
 
 class TestPart:
-    def test_goes_on(self) -> None:
-        """The rest of the file that was wanted."""
-        assert part("bytes 10-19/20") == Begin(10, SAME)
+    def test_resumes(self) -> None:
+        """The response has the requested rest."""
+        assert part("bytes 10-19/20") == ResponseStart(10, SAME)
 
-    def test_its_length_is_not_that_of_the_file(self) -> None:
-        """The headers of a part speak of the part."""
+    def test_its_length_is_not_the_size(self) -> None:
+        """The Content-Length of a 206 is that of the range."""
         assert part("bytes 10-19/20", Content_Length="10").identity.size == 20
 
-    def test_tells_a_size_that_was_not_known(self) -> None:
-        """A body that came in chunks had none."""
-        assert part("bytes 10-19/20", wanted=Identity(ETAG)) == Begin(10, SAME)
+    def test_adds_the_size(self) -> None:
+        """After a chunked body the size was unknown."""
+        assert part("bytes 10-19/20", wanted=Identity(ETAG)) == ResponseStart(10, SAME)
 
-    def test_need_not_tell_the_size_again(self) -> None:
-        """A known one serves, as long as the part goes to its end."""
-        assert part("bytes 10-19/*") == Begin(10, SAME)
+    def test_without_a_size(self) -> None:
+        """The known size is used, as long as the range reaches the end."""
+        assert part("bytes 10-19/*") == ResponseStart(10, SAME)
 
     @pytest.mark.parametrize("start", [0, 9, 11])
-    def test_from_elsewhere(self, start: int) -> None:
-        """It would leave a gap, or be there twice."""
-        with pytest.raises(ValueError, match=f"not asked for .*bytes {start}-19/20"):
+    def test_another_start(self, start: int) -> None:
+        """Bytes would be missing or be there twice."""
+        with pytest.raises(ValueError, match=f"not requested .*bytes {start}-19/20"):
             part(f"bytes {start}-19/20")
 
-    @pytest.mark.parametrize("said", ["bytes 10-20/21", "bytes 10-18/19", "bytes 10-18/*", "bytes 10-20/*"])
-    def test_of_another_size(self, said: str) -> None:
-        """It is another file that has another size."""
+    @pytest.mark.parametrize(
+        "content_range", ["bytes 10-20/21", "bytes 10-18/19", "bytes 10-18/*", "bytes 10-20/*"]
+    )
+    def test_another_size(self, content_range: str) -> None:
+        """A file of another size is another file."""
         with pytest.raises(ValueError, match="of another size"):
-            part(said)
+            part(content_range)
 
     @pytest.mark.parametrize("wanted", [SAME, Identity(ETAG)])
-    def test_that_ends_before_the_end(self, wanted: Identity) -> None:
-        """It would be taken for all the rest."""
+    def test_an_end_before_the_last_byte(self, wanted: Identity) -> None:
+        """The rest after the range would be missing."""
         with pytest.raises(ValueError, match="bytes 10-18/20"):
             part("bytes 10-18/20", wanted=wanted)
 
     @pytest.mark.parametrize(
-        "said",
+        "content_range",
         [
             None,
             "",
@@ -179,56 +185,56 @@ class TestPart:
             f"bytes 10-19/{'9' * 19}",
         ],
     )
-    def test_that_does_not_say_which(self, said: str | None) -> None:
-        """Without a proper Content-Range nobody knows where the bytes belong."""
-        with pytest.raises(ValueError, match="a part that was not asked for"):
-            part(said)
+    def test_an_invalid_content_range(self, content_range: str | None) -> None:
+        """Without a valid Content-Range the position of the bytes is unknown."""
+        with pytest.raises(ValueError, match="the range was not requested"):
+            part(content_range)
 
     @pytest.mark.parametrize("encoding", ["gzip", "x-gzip"])
-    def test_packed(self, encoding: str) -> None:
-        """A piece of packed bytes cannot follow plain ones."""
-        with pytest.raises(ValueError, match="a part that was not asked for"):
+    def test_gzip(self, encoding: str) -> None:
+        """A range of compressed bytes cannot follow uncompressed ones."""
+        with pytest.raises(ValueError, match="the range was not requested"):
             part("bytes 10-19/20", Content_Encoding=encoding)
 
-    def test_of_all(self) -> None:
-        """Nothing was asked for by range, and all came as one."""
-        assert part("bytes 0-19/20", offset=0, wanted=ANY) == Begin(0, Identity(None, 20))
+    def test_the_whole_file(self) -> None:
+        """A range was not requested, but the whole file was sent as one."""
+        assert part("bytes 0-19/20", offset=0, wanted=ANY) == ResponseStart(0, Identity(None, 20))
 
     @given(st.data(), st.booleans())
-    def test_any_rest_of_the_same(self, data: Any, is_known: bool) -> None:
-        """The answer of a server that follows the rules is taken, at any offset of any file."""
+    def test_any_rest(self, data: Any, is_known: bool) -> None:
+        """A valid response is accepted at any offset of any file."""
         size = data.draw(sizes)
         offset = data.draw(st.integers(min_value=0, max_value=size - 1))
         wanted = Identity(ETAG, size if is_known else None)
 
-        begin = part(f"bytes {offset}-{size - 1}/{size}", offset=offset, wanted=wanted)
+        start = part(f"bytes {offset}-{size - 1}/{size}", offset=offset, wanted=wanted)
 
-        assert begin == Begin(offset, Identity(ETAG, size))
+        assert start == ResponseStart(offset, Identity(ETAG, size))
 
     @given(st.data())
     def test_no_other_start(self, data: Any) -> None:
-        """Of the same file, to the same end, but from another byte."""
+        """A range from another byte is refused, even if it reaches the end."""
         size = data.draw(sizes)
         offset, start = (data.draw(st.integers(min_value=0, max_value=size - 1)) for _ in range(2))
         assume(start != offset)
 
-        with pytest.raises(ValueError, match="not asked for"):
+        with pytest.raises(ValueError, match="not requested"):
             part(f"bytes {start}-{size - 1}/{size}", offset=offset, wanted=Identity(ETAG, size))
 
     @given(st.data())
     def test_no_other_end(self, data: Any) -> None:
-        """From the right byte, but not to the last one."""
+        """A range that does not reach the last byte is refused."""
         size = data.draw(sizes)
-        offset, last = (data.draw(st.integers(min_value=0, max_value=size - 1)) for _ in range(2))
-        assume(last != size - 1)
+        offset, end = (data.draw(st.integers(min_value=0, max_value=size - 1)) for _ in range(2))
+        assume(end != size - 1)
 
         for total in (size, "*"):
             with pytest.raises(ValueError, match="of another size"):
-                part(f"bytes {offset}-{last}/{total}", offset=offset, wanted=Identity(ETAG, size))
+                part(f"bytes {offset}-{end}/{total}", offset=offset, wanted=Identity(ETAG, size))
 
 
 class TestProof:
-    """A part is gone on with only by what proves that it is of the same file."""
+    """A download is resumed only by a response that proves to be of the same file."""
 
     @pytest.mark.parametrize(
         ("validator", "headers"),
@@ -239,23 +245,27 @@ class TestProof:
         ],
     )
     def test_another_version(self, validator: str, headers: dict[str, str]) -> None:
-        """A server that ignores If-Range says so itself."""
+        """A server that ignores If-Range may send another validator."""
         with pytest.raises(ValueError, match="another version"):
-            begin_of(206, {"Content-Range": "bytes 10-19/20", **headers}, 10, Identity(validator, 20))
+            ResponseStart.from_headers(
+                206, {"Content-Range": "bytes 10-19/20", **headers}, 10, Identity(validator, 20)
+            )
 
     @pytest.mark.parametrize("headers", [{}, {"ETag": '"mine"'}, {"Last-Modified": "yesterday"}])
     def test_the_same_version(self, headers: dict[str, str]) -> None:
-        """What is not said, and what is no validator of this file, is no contradiction."""
+        """A missing validator, or an invalid one, is not a contradiction."""
         wanted = Identity('"mine"', 20)
-        assert begin_of(206, {"Content-Range": "bytes 10-19/20", **headers}, 10, wanted) == Begin(10, wanted)
+        assert ResponseStart.from_headers(
+            206, {"Content-Range": "bytes 10-19/20", **headers}, 10, wanted
+        ) == ResponseStart(10, wanted)
 
-    @pytest.mark.parametrize("said", ["bytes 10-5/6", "bytes 10-9/10", "bytes 10-19/*"])
-    def test_an_end_that_proves_nothing(self, said: str) -> None:
-        """Before the start, or of a file whose size nobody has told."""
+    @pytest.mark.parametrize("content_range", ["bytes 10-5/6", "bytes 10-9/10", "bytes 10-19/*"])
+    def test_an_invalid_end(self, content_range: str) -> None:
+        """The range ends before its start, or the size is unknown."""
         with pytest.raises(ValueError, match="another size"):
-            begin_of(206, {"Content-Range": said}, 10, Identity('"mine"'))
+            ResponseStart.from_headers(206, {"Content-Range": content_range}, 10, Identity('"mine"'))
 
     @pytest.mark.parametrize("etag", ["", " ", '"', '"a b"', "W/", 'W/"weak"', '"\u00e9"'])
-    def test_what_is_no_strong_etag(self, etag: str) -> None:
-        """It is not asked with."""
-        assert begin_of(200, {"ETag": etag}, 0, Identity()).identity.validator is None
+    def test_not_a_strong_etag(self, etag: str) -> None:
+        """It is not used as a validator."""
+        assert ResponseStart.from_headers(200, {"ETag": etag}, 0, Identity()).identity.validator is None

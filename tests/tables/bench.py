@@ -1,4 +1,4 @@
-"""Print how fast a file becomes Parquet and rows, beside pyarrow and csv, in pairs, and its memory."""
+"""Compare the conversion to Parquet and rows with pyarrow and csv, in pairs, and measure the memory."""
 
 import argparse
 import csv
@@ -25,7 +25,7 @@ CAMPAIGNS = ("Back to School, 2025", "Summer Sale", "Winter Sale", "Black Friday
 
 
 def rows() -> Iterator[list[str]]:
-    """The vouchers of the bench: some 105 bytes each, and quotes in every fourth row."""
+    """The vouchers of the benchmark: about 105 bytes each, and quotes in every fourth row."""
     draw = random.Random(1)
     for number in range(ROWS):
         yield [
@@ -41,7 +41,7 @@ def rows() -> Iterator[list[str]]:
 
 
 def by_pyarrow(source: Path, target: Path) -> None:
-    """What pyarrow does with the same types, a batch at a time."""
+    """Convert with pyarrow alone, with the same types, one batch at a time."""
     text, code = pa.string(), pa.string()
     types = [text, code, text, pa.decimal128(38, 18), pa.timestamp("us", "UTC"), pa.bool_(), pa.int64(), text]
     batches = pyarrow.csv.open_csv(
@@ -89,7 +89,7 @@ def compare(name: str, theirs: Callable[[], object], ours: Callable[[], object],
 
 
 def weigh(source: Path, folder: Path, gigabytes: float) -> None:
-    """The most memory that `to_parquet` takes above an idle process, of a file as large as that."""
+    """Print the peak memory of `to_parquet` above an idle process, for a file of this size."""
     large = folder / "large.csv"
     with source.open("rb") as file, large.open("wb") as copy:
         copy.write(file.readline())
@@ -107,14 +107,14 @@ def weigh_here(source: Path, target: Path) -> None:
     few = target.with_name("few.csv")
     with source.open("rb") as file, few.open("wb") as copy:
         copy.writelines(islice(file, 100))
-    by_tables(few, target)  # so that all is imported
+    by_tables(few, target)  # imports everything
     idle = most_memory()
     by_tables(source, target)
     print(f"{most_memory() - idle:.0f} MiB above idle")
 
 
 def most_memory() -> float:
-    """The most MiB that this process has had; what resource says begins with its parent's."""
+    """The peak memory of this process in MiB; the peak in `resource` includes that of the parent process."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from test_csv import TABLES, TEXTS
 
 from voucherify_exports import ColumnWarning, MissingExtraError, TableError, tables
-from voucherify_exports.tables._arrow import Table, _Checked
+from voucherify_exports.tables._arrow import CSVTable, _QuoteCheckedFile
 from voucherify_exports.tables._columns import Origin
 from voucherify_exports.tables._writers import write_jsonl
 
@@ -33,8 +33,8 @@ VOUCHERS = (
 FIELDS = ["id", "code", "value", "redemption_quantity", "active", "created_at"]
 
 
-def of(*cells: str, field: str, exported_object: str = "voucher", **options: Any) -> list[Any]:
-    """What a column of these cells becomes, beside another one."""
+def read_column(*cells: str, field: str, exported_object: str = "voucher", **options: Any) -> list[Any]:
+    """The values of a column with these cells, beside another column."""
     file = io.StringIO(newline="")
     csv.writer(file).writerows([["ID", field], *(["x", cell] for cell in cells)])
     table = tables.to_arrow(
@@ -50,8 +50,8 @@ def listed(folder: Path) -> list[str]:
 
 
 class TestRows:
-    def test_texts_by_field(self) -> None:
-        """Each row is a dict of what stands in the file, by the names of the API."""
+    def test_strings_by_field(self) -> None:
+        """Each row is a dict of the cells as in the file, with the field names of the API."""
         rows = list(tables.rows(io.BytesIO(VOUCHERS), export="voucher", fields=FIELDS))
         assert rows[1] == {
             "id": "v_2",
@@ -63,15 +63,15 @@ class TestRows:
         }
         assert rows[2]["code"] == 'NaN, "x"'
 
-    def test_of_a_path(self, tmp_path: Path) -> None:
-        """Without an export the names are the titles."""
+    def test_a_path(self, tmp_path: Path) -> None:
+        """Without an export the names are the titles of the file."""
         (tmp_path / "v.csv").write_bytes(VOUCHERS)
         assert [row["Redemption Limit"] for row in tables.rows(tmp_path / "v.csv")] == ["10", "", "0"]
         assert len(list(tables.rows(str(tmp_path / "v.csv"), export="voucher", names="header"))) == 3
 
     @given(TABLES)
     def test_any_table(self, table: list[list[str]]) -> None:
-        """Whatever a writer writes is read back, whatever the titles are."""
+        """Any table that `csv` writes is read back, with any titles."""
         file = io.StringIO(newline="")
         csv.writer(file).writerows(table)
         data = b"\xef\xbb\xbf" + file.getvalue().encode()
@@ -81,7 +81,7 @@ class TestRows:
 
 class TestTypes:
     def test_each(self) -> None:
-        """Numbers are numbers, times are times, codes stay text, and an empty cell is null."""
+        """Each column has the type of the catalog, codes stay text, and an empty cell is null."""
         table = tables.to_arrow(io.BytesIO(VOUCHERS), export="voucher", fields=FIELDS)
         assert table.schema == pa.schema(
             [
@@ -106,32 +106,34 @@ class TestTypes:
             ],
         }
 
-    def test_nothing_known(self) -> None:
-        """Without an export everything is text."""
+    def test_without_an_export(self) -> None:
+        """Without an export all columns are text."""
         assert set(tables.to_arrow(io.BytesIO(VOUCHERS)).schema.types) == {pa.string()}
 
     @pytest.mark.parametrize(
         "cell", ["007", "1e5", "NaN", "null", "NULL", "true", " ", "-", "#N/A", "0x1F", "None"]
     )
     def test_text_stays(self, cell: str) -> None:
-        """Nothing that looks like a number, a truth or nothing becomes one in a column of text."""
-        assert of(cell, field="code") == [cell]
+        """A text column has no other values, even if a cell looks like a number, a boolean or null."""
+        assert read_column(cell, field="code") == [cell]
 
     def test_money_is_exact(self) -> None:
-        """Every digit of a decimal is there, also of one that no binary float has."""
+        """A decimal keeps all digits, also those that no float can represent."""
         cells = ["0.1", "12345678901234567890.123456789012345678", "0.30000000000000004", "-0.01", "1e2"]
-        assert of(*cells, field="value") == [Decimal(cell) for cell in cells]
+        assert read_column(*cells, field="value") == [Decimal(cell) for cell in cells]
 
     def test_dates(self) -> None:
-        """A day without a time is a date."""
-        assert of("2022-06-30", "", field="expires_at", exported_object="points_expiration") == [
+        """A date without a time has the type date."""
+        assert read_column("2022-06-30", "", field="expires_at", exported_object="points_expiration") == [
             date(2022, 6, 30),
             None,
         ]
 
     def test_json_is_text(self) -> None:
-        """Cells of JSON stay as they are unless asked otherwise."""
-        assert of('{"a": 1}', field="details", exported_object="voucher_transactions") == ['{"a": 1}']
+        """By default JSON cells stay text."""
+        assert read_column('{"a": 1}', field="details", exported_object="voucher_transactions") == [
+            '{"a": 1}'
+        ]
 
 
 class TestMisfits:
@@ -148,19 +150,19 @@ class TestMisfits:
             ("created_at", ["2022-01-13T09:03:18"], 2, "2022-01-13T09:03:18", "timestamp"),
         ],
     )
-    def test_text_or_an_error(
+    def test_a_warning_or_an_error(
         self, field: str, cells: Sequence[str], line: int, value: str, kind: str
     ) -> None:
-        """The whole column becomes text with a warning, or it is an error, that names the first cell."""
-        problem = f"Line {line} has '{value}' in the column '{field}', which is no {kind}"
+        """The column becomes text, or raises if strict; both name the first cell that does not fit."""
+        problem = f"Line {line}, column '{field}': cannot read '{value}' as {kind}"
         with pytest.warns(ColumnWarning, match=problem):
-            assert of(*cells, field=field) == [cell or None for cell in cells]
+            assert read_column(*cells, field=field) == [cell or None for cell in cells]
         with pytest.raises(TableError, match=problem) as raised:
-            of(*cells, field=field, strict=True)
+            read_column(*cells, field=field, strict=True)
         assert (raised.value.line, raised.value.column, raised.value.value) == (line, field, value)
 
     def test_far_from_the_start(self, tmp_path: Path) -> None:
-        """A cell of a later block is found as well, in whichever column, and the file is written anew."""
+        """A cell in a later block is found as well, in any column, and the file is written again."""
         rows = [b"%d,%d,2022-01-13T09:03:18Z" % (number, number) for number in range(120_000)]
         rows[70_000] = b"70000,70000,soon"
         rows[110_000] = b'"110\n000",x,2022-01-13T09:03:18Z'
@@ -170,9 +172,9 @@ class TestMisfits:
             tables.to_parquet(
                 source, tmp_path / "v.parquet", export="voucher", fields=["id", "value", "created_at"]
             )
-        assert [str(warning.message).partition(",")[0] for warning in warned] == [
-            "Line 70002 has 'soon' in the column 'Creation Date'",
-            "Line 110002 has 'x' in the column 'Value'",
+        assert [str(warning.message).partition(" as ")[0] for warning in warned] == [
+            "Line 70002, column 'Creation Date': cannot read 'soon'",
+            "Line 110002, column 'Value': cannot read 'x'",
         ]
         table = pq.read_table(tmp_path / "v.parquet")
         assert set(table.schema.types) == {pa.string()}
@@ -199,8 +201,8 @@ class TestDialects:
             (b"", []),
         ],
     )
-    def test_right(self, data: bytes, expected: list[list[str | None]]) -> None:
-        """Each way of writing a file gives the same through `rows` and Arrow."""
+    def test_valid(self, data: bytes, expected: list[list[str | None]]) -> None:
+        """`rows` and Arrow read each dialect alike."""
         table = tables.to_arrow(io.BytesIO(data))
         assert [list(row.values()) for row in table.to_pylist()] == expected
         rows = [[cell or None for cell in row.values()] for row in tables.rows(io.BytesIO(data))]
@@ -217,8 +219,8 @@ class TestDialects:
             (b"a,b\n1,\xff\n", 2),
         ],
     )
-    def test_an_error_with_its_line(self, data: bytes, line: int) -> None:
-        """What is no table raises the same through `rows` and Arrow, which alone would merge rows."""
+    def test_invalid(self, data: bytes, line: int) -> None:
+        """`rows` and Arrow raise the same error with the line; pyarrow alone would merge rows."""
         with pytest.raises(TableError) as raised:
             tables.to_arrow(io.BytesIO(data))
         assert raised.value.line == line
@@ -226,15 +228,15 @@ class TestDialects:
             list(tables.rows(io.BytesIO(data)))
         assert str(again.value) == str(raised.value)
 
-    def test_an_empty_file_has_the_columns_that_were_asked_for(self) -> None:
-        """Without rows and header, there are the fields all the same."""
+    def test_an_empty_file_has_the_requested_columns(self) -> None:
+        """The columns of a file without a header are the requested fields."""
         table = tables.to_arrow(io.BytesIO(b""), export="voucher", fields=["code", "value", "metadata"])
         assert table.schema == pa.schema([("code", pa.string()), ("value", pa.decimal128(38, 18))])
         assert len(table) == 0
 
     @given(TABLES, st.integers(1, 50))
     def test_arrow_reads_what_rows_reads(self, table: list[list[str]], size: int) -> None:
-        """Any table of texts is the same in Arrow, also of a file that gives little at a time."""
+        """Any table of strings is the same in Arrow, also from a file that returns few bytes at a time."""
         file = io.StringIO(newline="")
         csv.writer(file).writerows(table)
         found = tables.to_arrow(Slow(b"\xef\xbb\xbf" + file.getvalue().encode(), size))
@@ -244,7 +246,7 @@ class TestDialects:
 
     @given(st.lists(st.sampled_from(['"', ",", "\n", "x", "\r\n"]), max_size=24))
     def test_any_quotes(self, parts: list[str]) -> None:
-        """However the quotes are set: both read the same, or raise the same."""
+        """For any quotes both read the same rows, or raise the same error."""
         data = ("a,b\n" + "".join(parts)).encode()
         try:
             expected: Any = [[cell or None for cell in row.values()] for row in tables.rows(io.BytesIO(data))]
@@ -257,23 +259,25 @@ class TestDialects:
         assert found == expected
 
     def test_rows_longer_than_a_block(self) -> None:
-        """A row may be as long as it likes, if Python's limit for a cell allows it."""
+        """A row may have any length, as long as no cell exceeds Python's limit."""
         cell = b"x" * 100_000
         row = b",".join([cell] * 30)
         data = b",".join(b"c%d" % number for number in range(30)) + b"\n" + row + b"\n" + row + b"\n"
         assert tables.to_arrow(io.BytesIO(data)).num_rows == 2
 
-    def test_a_row_that_no_block_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """In the end it is an error."""
+    def test_a_row_longer_than_the_largest_block(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The block size has a limit, after which it is an error."""
         monkeypatch.setattr("voucherify_exports.tables._arrow._LARGEST_BLOCK", 1)
         row = b",".join([b"x" * 100_000] * 30)
         data = b",".join(b"c%d" % number for number in range(30)) + b"\n" + row + b"\n" + row
-        with pytest.raises(TableError, match=r"The file cannot be read: .*block"):
+        with pytest.raises(
+            TableError, match=r"Cannot read the file, perhaps because a row is too long: .*block"
+        ):
             tables.to_arrow(io.BytesIO(data))
 
 
 class Slow(io.BytesIO):
-    """A file that gives a few bytes at a time."""
+    """A file that returns few bytes at a time."""
 
     def __init__(self, data: bytes, size: int) -> None:
         super().__init__(data)
@@ -284,22 +288,22 @@ class Slow(io.BytesIO):
 
 
 class Held(io.BytesIO):
-    """A file whose reads wait."""
+    """A file whose reads block until they may continue."""
 
     def __init__(self, data: bytes, order: list[str]) -> None:
         super().__init__(data)
         self._order = order
-        self.is_read, self.may_go_on = Event(), Event()
+        self.is_read, self.may_continue = Event(), Event()
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.is_read.set()
-        self.may_go_on.wait()
+        self.may_continue.wait()
         self._order.append("read")
         return super().read(size)
 
 
-class TestChecked:
-    """What pyarrow reads from, in threads of its own."""
+class TestQuoteCheckedFile:
+    """The file that pyarrow reads from, in its own threads."""
 
     @pytest.mark.parametrize("size", [4, 5, 7, 1000])
     @pytest.mark.parametrize("step", [1, 1000])
@@ -316,8 +320,8 @@ class TestChecked:
         ],
     )
     def test_quotes(self, data: bytes, is_right: bool, size: int, step: int) -> None:
-        """All blocks come as they are, with a line end at the end, unless a quote is wrong."""
-        checked = _Checked(Slow(data, step), is_well_formed=False)
+        """All blocks are unchanged, with a line end after the last one, unless a quote is wrong."""
+        checked = _QuoteCheckedFile(Slow(data, step), is_well_formed=False)
         assert checked.readable()
         blocks = iter(lambda: checked.read(size), b"")
         if is_right:
@@ -326,59 +330,61 @@ class TestChecked:
             with pytest.raises(pa.ArrowInvalid, match="a quote is missing"):
                 list(blocks)
 
-    def test_what_was_checked_is_not_checked_again(self) -> None:
-        """Python's own reader knows better, and has read it already."""
-        checked = _Checked(io.BytesIO(b'x"y'), is_well_formed=True)
+    def test_a_well_formed_file_is_not_checked(self) -> None:
+        """The slow parser has read the file without an error, and is stricter."""
+        checked = _QuoteCheckedFile(io.BytesIO(b'x"y'), is_well_formed=True)
         assert checked.read(100) == b'x"y\n'
 
-    def test_closing_lets_go_of_the_file(self) -> None:
-        """Whoever reads the file next has it alone: pyarrow may still be reading ahead."""
+    def test_a_closed_file_is_not_read(self) -> None:
+        """After closing, pyarrow cannot read ahead in a file that is read again."""
         file = io.BytesIO(b"x\n")
-        checked = _Checked(file, is_well_formed=False)
+        checked = _QuoteCheckedFile(file, is_well_formed=False)
         checked.close()
         assert (checked.read(100), file.tell()) == (b"", 0)
 
     def test_closing_waits_for_a_read(self) -> None:
-        """A read that is under way ends first."""
+        """Closing waits for a read that is under way."""
         order: list[str] = []
         file = Held(b"x\n", order)
-        checked = _Checked(file, is_well_formed=False)
+        checked = _QuoteCheckedFile(file, is_well_formed=False)
         reading = Thread(target=lambda: checked.read(100))
         closing = Thread(target=lambda: (checked.close(), order.append("closed")))
         reading.start()
         file.is_read.wait()
         closing.start()
-        closing.join(0.05)  # enough for one that does not wait
-        file.may_go_on.set()
+        closing.join(0.05)  # long enough for a close that does not wait
+        file.may_continue.set()
         for thread in (reading, closing):
             thread.join()
         assert order[0] == "read"
         assert order[-1] == "closed"
 
 
-class TestTable:
-    def test_what_is_not_taken_is_let_go_of(self, tmp_path: Path) -> None:
-        """When its batches are not all taken, for an error too, the file is the caller's again at once."""
-        taken: list[Iterator[pa.RecordBatch]] = []
+class TestCSVTable:
+    def test_batches_end_after_an_error(self, tmp_path: Path) -> None:
+        """When `consume` raises before the last batch, the file is closed at once."""
+        kept: list[Iterator[pa.RecordBatch]] = []
 
         def give_up(_: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
             next(batches)
-            taken.append(batches)
+            kept.append(batches)
             raise OSError("disk")
 
         path = tmp_path / "long.csv"
         path.write_bytes(b"a\n" + b"x\n" * 2_000_000)
         with pytest.raises(OSError, match="disk"):
-            Table.of(lambda: path.open("rb"), Origin()).read(give_up)
-        assert list(taken[0]) == []
+            CSVTable.from_file(lambda: path.open("rb"), Origin()).read(give_up)
+        assert list(kept[0]) == []
 
 
 class TestParsedJson:
     def parsed(self, *cells: str, **options: Any) -> list[Any]:
-        return of(*cells, field="details", exported_object="voucher_transactions", json="parse", **options)
+        return read_column(
+            *cells, field="details", exported_object="voucher_transactions", json="parse", **options
+        )
 
     def test_structs(self) -> None:
-        """Properties are those of all rows; numbers with a point are exact, and what is missing is null."""
+        """A struct has the properties of all rows; decimals are exact, and a missing property is null."""
         assert self.parsed(
             '{"a": 1, "b": {"c": ["x"]}}', "", '{"a": 0.1, "d": true, "b": null}', "{}", "null"
         ) == [
@@ -390,11 +396,11 @@ class TestParsedJson:
         ]
 
     def test_always_null(self) -> None:
-        """A property that is null in every row is there all the same."""
+        """A property that is null in every row is kept."""
         assert self.parsed('{"a": null}') == [{"a": None}]
 
     def test_lists_and_values(self) -> None:
-        """A cell need not be an object."""
+        """A cell may be a list or a single value."""
         assert self.parsed("[1, 2]", "[]", "[null]", "[2.5]") == [[1, 2], [], [None], [Decimal("2.5")]]
         assert self.parsed('"x"', '"2022-01-13T09:03:18Z"') == ["x", "2022-01-13T09:03:18Z"]
 
@@ -411,9 +417,9 @@ class TestParsedJson:
             '{"a": true}',
         ],
     )
-    def test_another_kind(self, cell: str) -> None:
-        """What is no JSON, or not like the cells before it, leaves the column text, or is an error."""
-        problem = "Line 3 has .* in the column 'details', which is no JSON like that before"
+    def test_another_shape(self, cell: str) -> None:
+        """A cell that is not JSON, or has another shape, makes the column text, or raises if strict."""
+        problem = "Line 3, column 'details': cannot read .* as JSON like the cells before it"
         with pytest.warns(ColumnWarning, match=problem):
             assert self.parsed('{"a": 1}', cell) == ['{"a": 1}', cell]
         with pytest.raises(TableError, match=problem) as raised:
@@ -421,15 +427,15 @@ class TestParsedJson:
         assert raised.value.value == cell
 
     @pytest.mark.parametrize("cells", [[""], ["{}", "{}"], ['{"a": {}}'], ["[{}]"]])
-    def test_empty_objects_alone(self, cells: Sequence[str]) -> None:
-        """A struct without properties cannot be kept in a file: such a column stays text."""
+    def test_empty_objects(self, cells: Sequence[str]) -> None:
+        """A column with an object that is always empty stays text: Parquet has no type for it."""
         assert self.parsed(*cells) == [cell or None for cell in cells]
 
-    def test_other_columns_are_as_ever(self, tmp_path: Path) -> None:
-        """A column that does not fit is text beside one of structs, in a file as well."""
+    def test_beside_other_columns(self, tmp_path: Path) -> None:
+        """A column that does not fit becomes text beside one with structs."""
         data = b'Balance,Details,Amount\n1,"{""a"": 1}",x\n2,,3\n'
         fields = ["balance", "details", "amount"]
-        with pytest.warns(ColumnWarning, match="Line 2 has 'x'"):
+        with pytest.warns(ColumnWarning, match="Line 2, column 'Amount': cannot read 'x' as decimal"):
             path = tables.to_jsonl(
                 io.BytesIO(data),
                 tmp_path / "t.jsonl",
@@ -445,7 +451,7 @@ class TestParsedJson:
 
 class TestFrames:
     def test_pandas(self) -> None:
-        """The columns keep their types: integers with gaps stay integers, decimals exact."""
+        """The columns keep their types: integers with nulls stay integers, decimals stay exact."""
         frame = tables.to_pandas(io.BytesIO(VOUCHERS), export="voucher", fields=FIELDS)
         assert isinstance(frame, pd.DataFrame)
         assert frame["redemption_quantity"].sum() == 10
@@ -463,7 +469,7 @@ class TestFrames:
 
 class TestFiles:
     def test_parquet(self, tmp_path: Path) -> None:
-        """The file has the table, and its path is given back."""
+        """The file has the table, and the path is returned."""
         path = tables.to_parquet(io.BytesIO(VOUCHERS), tmp_path / "v.pq", export="voucher", fields=FIELDS)
         expected = tables.to_arrow(io.BytesIO(VOUCHERS), export="voucher", fields=FIELDS)
         assert path == tmp_path / "v.pq"
@@ -471,29 +477,29 @@ class TestFiles:
         assert listed(tmp_path) == ["v.pq"]
 
     def test_row_groups_are_large(self, tmp_path: Path) -> None:
-        """Many batches make one row group, as readers want it."""
+        """A row group has many batches, which is faster to read."""
         data = b"a,b\n" + b"12345678,abcdefgh\n" * 300_000
         path = tables.to_parquet(io.BytesIO(data), tmp_path / "v.parquet")
         assert pq.ParquetFile(path).num_row_groups == 1
         assert pq.ParquetFile(path).metadata.num_rows == 300_000
 
     def test_row_groups_are_bounded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Memory is flat: a row group is written when it is large enough."""
-        monkeypatch.setattr("voucherify_exports.tables._writers._GROUP", 1)
+        """A row group is written when it is large enough, so that memory does not grow."""
+        monkeypatch.setattr("voucherify_exports.tables._writers._ROW_GROUP_SIZE", 1)
         data = b"a,b\n" + b"12345678,abcdefgh\n" * 300_000
         path = tables.to_parquet(io.BytesIO(data), tmp_path / "v.parquet")
         assert pq.ParquetFile(path).num_row_groups > 4
         assert pq.read_table(path).num_rows == 300_000
 
     def test_arrow(self, tmp_path: Path) -> None:
-        """Arrow's file format keeps every type."""
+        """Arrow's file format keeps all types."""
         path = tables.convert(io.BytesIO(VOUCHERS), tmp_path / "v.ARROW", export="voucher", fields=FIELDS)
         with pa.memory_map(str(path)) as file:
             found = pa.ipc.open_file(file).read_all()
         assert found.equals(tables.to_arrow(io.BytesIO(VOUCHERS), export="voucher", fields=FIELDS))
 
     def test_json_lines(self, tmp_path: Path) -> None:
-        """Each row is an object, with decimals as numbers that have all their digits."""
+        """Each row is an object, with decimals as numbers with all their digits."""
         path = tables.to_jsonl(io.BytesIO(VOUCHERS), tmp_path / "v.jsonl", export="voucher", fields=FIELDS)
         assert path.read_text().splitlines() == [
             '{"id": "v_1", "code": "007", "value": 2000, "redemption_quantity": 10, "active": true,'
@@ -509,7 +515,7 @@ class TestFiles:
         st.lists(TEXTS.filter(bool), min_size=1, max_size=1),
     )
     def test_json_lines_are_exact(self, numbers: list[Decimal], titles: list[str]) -> None:
-        """Any decimal, and any text, is what it was."""
+        """Any decimal and any text are unchanged."""
         file = io.StringIO(newline="")
         csv.writer(file).writerows([["ID", "Value"], *([titles[0], f"{number:f}"] for number in numbers)])
         table = tables.to_arrow(
@@ -523,7 +529,7 @@ class TestFiles:
         ]
 
     def test_nested_json_lines(self, tmp_path: Path) -> None:
-        """Structs are objects again, a title with a percent sign is only that."""
+        """Structs become objects again, and a percent sign in a title is kept."""
         data = b'100 %,Details\n5,"{""a"": [0.10, null], ""b"": ""\xc3\xa9""}"\n'
         path = tables.to_jsonl(
             io.BytesIO(data), tmp_path / "t.jsonl", export="voucher_transactions", json="parse"
@@ -531,7 +537,7 @@ class TestFiles:
         assert path.read_text() == '{"100 %": "5", "details": {"a": [0.1, null], "b": "é"}}\n'
 
     def test_dates_in_json_lines(self, tmp_path: Path) -> None:
-        """A date is one, and nothing is null."""
+        """Dates are written as dates, empty cells as null."""
         data = b"ID,Expires At\nx,2022-06-30\ny,\n"
         path = tables.to_jsonl(
             io.BytesIO(data), tmp_path / "t.jsonl", export="points_expiration", fields=["id", "expires_at"]
@@ -540,8 +546,8 @@ class TestFiles:
             path.read_text() == '{"id": "x", "expires_at": "2022-06-30"}\n{"id": "y", "expires_at": null}\n'
         )
 
-    def test_a_broken_file_changes_nothing(self, tmp_path: Path) -> None:
-        """What is at the path stays until a whole table takes its place, and nothing is left over."""
+    def test_an_invalid_file_changes_nothing(self, tmp_path: Path) -> None:
+        """The old file stays until a complete one replaces it, and no other file remains."""
         target = tmp_path / "v.parquet"
         target.write_bytes(b"old")
         with pytest.raises(TableError):
@@ -549,8 +555,8 @@ class TestFiles:
         assert target.read_bytes() == b"old"
         assert listed(tmp_path) == ["v.parquet"]
 
-    def test_no_such_places(self, tmp_path: Path) -> None:
-        """A missing file, and a missing folder, are what Python says they are."""
+    def test_missing_paths(self, tmp_path: Path) -> None:
+        """A missing file or folder raises `FileNotFoundError`."""
         with pytest.raises(FileNotFoundError):
             tables.to_parquet(tmp_path / "none.csv", tmp_path / "v.parquet")
         with pytest.raises(FileNotFoundError):
@@ -559,18 +565,18 @@ class TestFiles:
 
     @pytest.mark.parametrize("name", ["v.csv", "v.xlsx", "v", ".parquet"])
     def test_other_suffixes(self, tmp_path: Path, name: str) -> None:
-        """A format that is not known is refused."""
-        with pytest.raises(ValueError, match=r"the path must end in one of|is a CSV file already"):
+        """An unknown format is refused, and so is `.csv`."""
+        with pytest.raises(ValueError, match=r"the path must end in one of|is already a CSV file"):
             tables.convert(io.BytesIO(VOUCHERS), tmp_path / name)
 
     def test_progress(self, tmp_path: Path) -> None:
-        """The rows are told as they are read; what it raises ends the work."""
-        told: list[int] = []
+        """The number of rows is reported during the work; an exception from the callback ends it."""
+        reports: list[int] = []
         data = b"a,b\n" + b"12345678,abcdefgh\n" * 300_000
-        tables.to_parquet(io.BytesIO(data), tmp_path / "v.parquet", on_progress=told.append)
-        assert told == sorted(told)
-        assert told[-1] == 300_000
-        assert len(told) > 3
+        tables.to_parquet(io.BytesIO(data), tmp_path / "v.parquet", on_progress=reports.append)
+        assert reports == sorted(reports)
+        assert reports[-1] == 300_000
+        assert len(reports) > 3
 
         def stop(rows: int) -> None:
             raise KeyError(rows)
@@ -581,8 +587,8 @@ class TestFiles:
 
 
 class TestOptions:
-    def test_slips(self) -> None:
-        """A value or a name that is not known is refused."""
+    def test_invalid_values(self) -> None:
+        """Unknown values and unknown options are refused."""
         with pytest.raises(ValueError, match="json must be 'text' or 'parse', not 'struct'"):
             tables.to_arrow(io.BytesIO(VOUCHERS), json="struct")  # type: ignore[arg-type]  # that is tested
         with pytest.raises(TypeError, match="export_object"):
@@ -602,7 +608,7 @@ class TestOptions:
     def test_a_missing_extra(
         self, call: str, hidden: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        """Without the package the error names the extra; `rows` needs none."""
+        """Without a package the error names the extra; `rows` needs no extra."""
         monkeypatch.setitem(sys.modules, hidden, None)
         monkeypatch.chdir(tmp_path)
         with pytest.raises(MissingExtraError, match=rf"{hidden} .*voucherify-exports\[{extra}\]"):
@@ -611,7 +617,7 @@ class TestOptions:
         assert listed(tmp_path) == []
 
     def test_the_import_is_light(self) -> None:
-        """Neither the package nor rows import pyarrow, numpy or a DataFrame."""
+        """Neither the package nor `rows` imports numpy, pyarrow, pandas or Polars."""
         code = (
             "import io, sys; from voucherify_exports import tables;"
             "list(tables.rows(io.BytesIO(b'a\\n1\\n')));"

@@ -1,1 +1,1 @@
-"""From a result URL to bytes, and to a file on disk."""
+"""From a result URL to a stream of bytes, or to a file on disk."""

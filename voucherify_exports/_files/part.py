@@ -1,4 +1,4 @@
-"""The file in which a download grows, beside its target. All of it blocks, and most raises `OSError`."""
+"""The partial file of a download, beside its target. Everything here blocks and may raise `OSError`."""
 
 import errno
 import json
@@ -6,8 +6,8 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import FileIO
 from pathlib import Path
@@ -20,13 +20,26 @@ from .resume import Identity, is_validator
 if sys.platform != "win32":
     import fcntl
 
+# Rules for the life of a part
+#
+# open     Claims `<target>.part` with an exclusive lock. If another download holds the lock, or there are no
+#          locks, the part gets a random name. No two downloads ever write to the same part.
+# resume   Continues what an earlier download left, if the part has the fixed name and is not empty, a valid
+#          note about the same export lies beside it, the system was not restarted since, and the part is not
+#          longer than the file.
+# restart  Empties the part and then replaces the note: a note never lies beside bytes of another file. There
+#          is a note only if the part has the fixed name and the server sent a validator.
+# finish   Flushes the part to disk, renames it to the target while it is still locked, and removes the note.
+#          Nothing else changes the target: it is always the whole old file or the whole new one.
+# close    Without `finish`, keeps the part only if that is requested, it has a note, and it is not empty.
+#          Otherwise it removes the part and the note, unless another file has taken the part's place.
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 @frozen
 class _Note:
-    """What is written beside a part, so that a later download can tell whether it may go on."""
+    """What lies beside a part as JSON, so that a later download knows whether it can resume."""
 
     export_id: str
     validator: str
@@ -36,17 +49,17 @@ class _Note:
 
 @define
 class Part:
-    """`target` + `.part`, or a file of another name while somebody else downloads to the same target."""
+    """`<target>.part`, or a file with a random name while another download has claimed that one."""
 
     target: Path
     path: Path
-    is_lasting: bool
+    has_fixed_name: bool
     _file: FileIO
     _note: _Note | None = None
 
     @classmethod
     def open(cls, target: Path) -> "Part":
-        """Make or find the part, without touching what is in it."""
+        """Open or create the part, without changing its content."""
         path = target.with_name(f"{target.name}.part")
         file = _claim(path)
         if file is not None:
@@ -58,57 +71,60 @@ class Part:
     def _note_path(self) -> Path:
         return self.path.with_name(f"{self.path.name}.json")
 
-    def begun(self, export_id: str) -> tuple[int, Identity]:
-        """How many bytes of the export's file an earlier download left here, and which file that was."""
+    def resume(self, export_id: str) -> tuple[int, Identity]:
+        """Find the resume point: the offset of the next byte, and the file that the bytes before it are of.
+
+        It is `(0, Identity())` if nothing can be resumed.
+        """
         size = os.fstat(self._file.fileno()).st_size
-        note = self._read_note() if size and self.is_lasting else None
-        if note is None or (note.export_id, note.boot) != (export_id, _boot()):
+        note = self._read_note() if size and self.has_fixed_name else None
+        if note is None or (note.export_id, note.boot) != (export_id, _boot_id()):
             return 0, Identity()
         if note.size is not None and size > note.size:
             return 0, Identity()
         self._note = note
-        # The last byte is asked for again, if only to learn that the file is still the same.
+        # The last byte of a whole file is requested again: the response proves that the file is the same.
         offset = size if note.size is None else min(size, max(note.size - 1, 0))
         self._file.truncate(offset)
         self._file.seek(offset)
         return offset, Identity(note.validator, note.size)
 
     def restart(self, export_id: str, identity: Identity) -> None:
-        """Begin with an empty part of a file."""
+        """Empty the part, for the first byte of a file."""
         self._file.truncate(0)
         self._file.seek(0)
         self._note_path.unlink(missing_ok=True)
         self._note = None
-        if identity.validator is not None and self.is_lasting:
-            self._note = _Note(export_id, identity.validator, identity.size, _boot())
+        if identity.validator is not None and self.has_fixed_name:
+            self._note = _Note(export_id, identity.validator, identity.size, _boot_id())
             self._note_path.write_text(json.dumps(asdict(self._note)), encoding="utf-8")
 
-    def write(self, pieces: Sequence[bytes]) -> None:
-        """Append."""
-        for piece in pieces:
-            rest = memoryview(piece)
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Append bytes."""
+        for chunk in chunks:
+            rest = memoryview(chunk)
             while rest:
-                rest = rest[self._file.write(rest) :]
+                rest = rest[self._file.write(rest) :]  # a raw file may write only some of the bytes
 
     def finish(self) -> None:
-        """Put the whole file in the place of its target, in one step and for good."""
+        """Replace the target with the part, which holds the whole file."""
         os.fsync(self._file.fileno())
         if sys.platform == "win32":
-            self._file.close()  # an open file cannot be renamed where there are no such locks
+            self._file.close()  # Windows cannot rename an open file; without locks, closing releases none
         elif not _is_at(self._file, self.path):
             check_writable(self.target)
-            raise OSError(errno.ESTALE, "what was gathered for it was removed meanwhile")
-        # Renamed before the lock is given up: nobody may take it for a part that was left.
+            raise OSError(errno.ESTALE, "its partial file was removed during the download; download it again")
+        # Renamed while the lock is held: otherwise another download could claim the whole file as its part.
         self.path.replace(self.target)
         self._note_path.unlink(missing_ok=True)
         self._file.close()
-        _sync_folder(self.target.parent)
+        _fsync_folder(self.target.parent)
 
-    def leave(self, *, keep: bool = False) -> None:
-        """Close what did not become whole; what cannot be resumed, or is not to be, is removed."""
+    def close(self, *, keep: bool = False) -> None:
+        """Close an unfinished part; `keep` leaves it for a later download that can resume it."""
         if self._file.closed:
             return
-        with suppress(OSError):  # there is an error already, and this one is worth less
+        with suppress(OSError):  # an error that is already on its way matters more
             is_kept = keep and self._note is not None and os.fstat(self._file.fileno()).st_size > 0
             if not is_kept and _is_at(self._file, self.path):
                 self.path.unlink(missing_ok=True)
@@ -118,10 +134,10 @@ class Part:
 
     def _read_note(self) -> _Note | None:
         try:
-            said = json.loads(self._note_path.read_bytes())
+            note = json.loads(self._note_path.read_bytes())
         except (OSError, ValueError, RecursionError):
             return None
-        match said:
+        match note:
             case {
                 "export_id": str(export_id),
                 "validator": str(validator),
@@ -134,7 +150,7 @@ class Part:
 
 
 def check_writable(target: Path) -> None:
-    """Raise an `OSError` where no file could be put."""
+    """Raise an `OSError` if a file cannot be written to this path."""
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     if not stat.S_ISDIR(target.parent.stat().st_mode):
@@ -144,40 +160,47 @@ def check_writable(target: Path) -> None:
 
 
 def check_place(target: Path) -> None:
-    """Raise `DownloadError` where no file could be put, in words."""
-    try:
+    """Raise a `DownloadError` if a file cannot be written to this path."""
+    with os_errors_as(lambda problem: DownloadError(f"Cannot write {target}: {problem}", path=target)):
         check_writable(target)
-    except OSError as fault:
-        raise DownloadError(f"No file can be put at {target}: {problem_of(fault)}", path=target) from fault
+
+
+@contextmanager
+def os_errors_as(make_error: Callable[[str], DownloadError]) -> Generator[None]:
+    """Raise the error that `make_error` returns in place of an `OSError`, whose problem it gets in words."""
+    try:
+        yield
+    except OSError as error:
+        raise make_error(describe_os_error(error)) from error
 
 
 _PROBLEMS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.ENOENT: "its folder does not exist",
-    errno.ENOTDIR: "its folder is no folder",
-    errno.EISDIR: "it is a folder, and a file name is needed",
-    errno.EACCES: "there is no permission to write in its folder",
-    errno.EROFS: "the file system cannot be written to",
+    errno.ENOTDIR: "its parent is not a folder",
+    errno.EISDIR: "it is a folder; give the path of a file",
+    errno.EACCES: "no permission to write in its folder",
+    errno.EROFS: "the file system is read-only",
 }
 
 
-def problem_of(fault: OSError) -> str:
-    """What is wrong with the place of a file, in words."""
-    return _PROBLEMS.get(fault.errno or 0) or fault.strerror or type(fault).__name__
+def describe_os_error(error: OSError) -> str:
+    """The problem with the path of a file, in words."""
+    return _PROBLEMS.get(error.errno or 0) or error.strerror or type(error).__name__
 
 
 @cache
-def _boot() -> str:
-    """What tells this run of the system from others: what was not yet on disk when it ended is lost."""
+def _boot_id() -> str:
+    """An id that changes when the system restarts: a crash may lose bytes that were not flushed to disk."""
     try:
-        return _BOOT.read_text(encoding="ascii").strip()
+        return _BOOT_ID_FILE.read_text(encoding="ascii").strip()
     except OSError:
         return ""
 
 
 def _claim(path: Path) -> FileIO | None:
-    """Open a file to write to it alone; `None` while somebody else does, or where there are no locks."""
+    """Open and lock a file; `None` if another download has locked it, or if there are no locks."""
     if sys.platform == "win32":
         return None
     while True:
@@ -193,7 +216,7 @@ def _claim(path: Path) -> FileIO | None:
             return None
         if _is_at(file, path):
             return file
-        file.close()  # it was whole, and renamed, just before it could be locked
+        file.close()  # another download finished and renamed it between the open and the lock
 
 
 def _open(path: Path, flags: int = 0) -> FileIO:
@@ -214,22 +237,23 @@ def _lock(file: FileIO) -> bool:
 
 
 def _is_at(file: FileIO, path: Path) -> bool:
+    """Whether the path still leads to this open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming last; not every system can."""
+def _fsync_folder(folder: Path) -> None:
+    """Flush a rename to disk, where the system can."""
     try:
-        number = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
         return
     try:
-        os.fsync(number)
+        os.fsync(descriptor)
     except OSError as error:
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
     finally:
-        os.close(number)
+        os.close(descriptor)

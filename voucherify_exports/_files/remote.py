@@ -1,4 +1,4 @@
-"""From a result URL to the bytes of a file: redirected, renewed, resumed and verified."""
+"""From a result URL to the bytes of a file, over as many requests as needed."""
 
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -10,10 +10,10 @@ from attrs import define, field, frozen
 from yarl import URL
 
 from .._api.calls import is_transient
+from .._api.settings import Settings
 from .._api.transport import Transport
-from .._api.trust import Trust, next_url, parse_url
+from .._api.trust import next_url, parse_url
 from .._api.wire import Response, error_from
-from .._ground.clock import Clock
 from ..errors import (
     ApiError,
     DownloadError,
@@ -22,189 +22,210 @@ from ..errors import (
     RateLimitedError,
     TransportError,
 )
-from ..events import DownloadCompleted, DownloadInterrupted, DownloadStarted, EventHook
+from ..events import DownloadCompleted, DownloadInterrupted, DownloadStarted
 from ..models import Export
-from ..polling import RetryPolicy
-from .resume import Identity, begin_of, range_headers
+from .resume import Identity, ResponseStart, range_headers
 
-_GZIP = 16 + zlib.MAX_WBITS
-_UNPACKED = 1024 * 1024  # bytes at once
+# Rules of a download
+#
+# request   The result URL, with `Accept-Encoding: identity`. Once some bytes and a validator are known, the
+#           rest is requested with `Range` and `If-Range`; without a validator, the whole file.
+# redirect  Up to five are followed. Credentials are sent as long as each URL of the chain is trusted.
+# 401       The export is fetched again for a new result URL, at most twice for one attempt.
+# file      A response is a file if its status is 200 or 206 and its type is not HTML, XHTML or JSON. A 200
+#           starts at byte 0; its body may be gzip. A 206 starts at the requested offset and reaches the end
+#           of the file; the size, and the validator if the response has one, are the same as before.
+# retry     After transient errors, invalid responses and a 429, from the byte after the last one received.
+#           The wait for a 429 is at most `max_quota_wait`. Only attempts in a row without new bytes count
+#           towards `retry.attempts`: a download continues as long as it makes progress.
+# restart   The next attempt starts at byte 0, without a range, after a 416, another range than requested, an
+#           unrequested encoding, more bytes than announced, or an invalid gzip body.
+# end       A body that ends before the announced size is retried from there. Without a size, the end of the
+#           body is the end of the file.
+# fail      Everything else ends the download at once: other statuses and types, refused URLs.
+
+_GZIP_WBITS = 16 + zlib.MAX_WBITS  # zlib expects a gzip header if 16 is added
+_DECOMPRESSED_CHUNK = 1024 * 1024  # bytes at most, however well a body is compressed
 _REDIRECTS = {301, 302, 303, 307, 308}
-_MOST_REDIRECTS = 5
-_MOST_RENEWALS = 2  # of the result URL, for one answer
-_NO_FILES = {"text/html", "application/xhtml+xml", "application/json"}
-_ERROR_BODY = 16 * 1024  # bytes that are read of what is no file
+_MAX_REDIRECTS = 5
+_MAX_URL_RENEWALS = 2  # for one attempt
+_NOT_CSV_TYPES = {"text/html", "application/xhtml+xml", "application/json"}
+_MAX_ERROR_BODY = 16 * 1024  # bytes that are read of an error response
 
 
-@frozen(kw_only=True)
-class Source:
+@frozen
+class RemoteFiles:
     """Where the files of one client come from."""
 
+    settings: Settings
     transport: Transport
-    trust: Trust
-    base_url: URL
     get_export: Callable[[str], Awaitable[Export]]
-    retry: RetryPolicy
-    max_quota_wait: float
-    clock: Clock
-    emit: EventHook
 
-    async def finished(self, export: str | Export) -> Export:
-        """The export with its result URL, asked for where that is not at hand."""
+    async def get_finished(self, export: str | Export) -> Export:
+        """The export with its result URL; it is fetched if only its id is given, or if it has none yet."""
         if isinstance(export, str) or export.result_url is None:
             export = await self.get_export(export if isinstance(export, str) else export.id)
         if export.is_failed:
             raise ExportFailedError(export)
         if export.result_url is None:
             raise DownloadError(
-                f"Export {export.id} is {export.status} and has no file yet: await wait_until_done() first"
+                f"Export {export.id} is {export.status} and has no file yet; call wait_until_done() first"
             )
         return export
 
 
 @define(eq=False)
-class File:
-    """The file of one export, over as many requests as it takes; `target` is where it is to be kept."""
+class RemoteFile:
+    """The file of one export; `target` is the path that it is downloaded to, `None` for a stream."""
 
-    _source: Source
+    _remote: RemoteFiles
     _export: Export
     target: Path | None = None
     identity: Identity = field(init=False, factory=Identity)
-    is_same: bool = field(init=False, default=False)  # as what came before, for certain
-    offset: int = field(init=False, default=0)  # bytes that came
+    is_unchanged: bool = field(init=False, default=False)  # the latest response proved it by its validator
+    offset: int = field(init=False, default=0)  # of the next byte
+
+    @property
+    def _settings(self) -> Settings:
+        return self._remote.settings
 
     @property
     def export_id(self) -> str:
-        """Whose file it is."""
+        """The id of the export."""
         return self._export.id
 
-    def error(self, problem: str) -> DownloadError:
-        """What is raised when the file does not arrive, or cannot be kept."""
+    def make_error(self, problem: str) -> DownloadError:
+        """The error to raise for a download that failed."""
         size = "" if self.identity.size is None else f" of {self.identity.size}"
-        at = "" if self.target is None else f" at {self.target}"
+        to = "" if self.target is None else f" to {self.target}"
         return DownloadError(
-            f"The file of export {self.export_id} did not arrive{at}: {problem}"
-            f" ({self.offset}{size} bytes came)",
+            f"Downloading export {self.export_id}{to} failed after {self.offset}{size} bytes: {problem}",
             bytes_received=self.offset,
             path=self.target,
         )
 
-    def complete(self, began: float) -> None:
-        """Tell that the file is whole and where it is to be."""
-        elapsed = self._source.clock.monotonic() - began
-        self._source.emit(DownloadCompleted(export_id=self.export_id, received=self.offset, elapsed=elapsed))
+    def report_completed(self, started_at: float) -> None:
+        """Emit that the file is complete; `started_at` is monotonic time."""
+        elapsed = self._settings.clock.monotonic() - started_at
+        self._settings.on_event(
+            DownloadCompleted(export_id=self.export_id, received=self.offset, elapsed=elapsed)
+        )
 
-    async def pieces(self, offset: int, identity: Identity) -> AsyncGenerator[tuple[int, bytes]]:
-        """The bytes from an offset on, each piece with its own; an empty one tells where an answer begins."""
+    async def read(self, offset: int, identity: Identity) -> AsyncGenerator[tuple[int, bytes]]:
+        """Yield the bytes from a resume point, each chunk with its offset.
+
+        An empty chunk marks the start of a response, whose offset is 0 when the download restarts.
+        """
         self.offset, self.identity = offset, identity
-        furthest, failures = offset, 0  # in a row that brought nothing new
+        furthest, failures = offset, 0  # failed attempts in a row that received no new bytes
         while True:
             try:
-                async with aclosing(self._attempt(failures + 1)) as pieces:
-                    async for piece in pieces:
-                        yield piece
+                async with aclosing(self._attempt(failures + 1)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
                 return
             except (ApiError, TransportError, InvalidResponseError) as error:
                 failures = 1 if self.offset > furthest else failures + 1
                 furthest = max(furthest, self.offset)
-                delay = self._delay(error, failures)
+                delay = self._choose_delay(error, failures)
                 if delay is None:
-                    raise self.error(str(error)) from error
-                self._source.emit(
+                    raise self.make_error(str(error)) from error
+                self._settings.on_event(
                     DownloadInterrupted(
                         export_id=self.export_id, received=self.offset, delay=delay, error=str(error)
                     )
                 )
-            await self._source.transport.pause(delay)
+            await self._remote.transport.pause(delay)
 
-    def _delay(self, error: Exception, failures: int) -> float | None:
-        """Seconds until another attempt; `None` if there is to be none."""
-        if failures >= self._source.retry.attempts:
+    def _choose_delay(self, error: Exception, failures: int) -> float | None:
+        """Seconds until the next attempt; `None` to give up."""
+        if failures >= self._settings.retry.attempts:
             return None
         if isinstance(error, RateLimitedError) and error.retry_at is not None:
-            delay = max(0.0, error.retry_at.timestamp() - self._source.clock.wall())
-            return delay if delay <= self._source.max_quota_wait else None
+            delay = max(0.0, error.retry_at.timestamp() - self._settings.clock.wall())
+            return delay if delay <= self._settings.max_quota_wait else None
         if isinstance(error, InvalidResponseError) or is_transient(error):
-            return self._source.retry.delay(failures, error)
+            return self._settings.retry.delay(failures, error)
         return None
 
     async def _attempt(self, attempt: int) -> AsyncGenerator[tuple[int, bytes]]:
-        async with self._answer(attempt) as response:
-            is_gzip = self._begin(response)
+        async with self._open_response(attempt) as response:
+            is_gzip = self._start_response(response)
             yield self.offset, b""
-            raw = self._raw(response, attempt)
-            async with aclosing(self._unpacked(raw) if is_gzip else raw) as pieces:
-                async for piece in pieces:
-                    at, self.offset = self.offset, self.offset + len(piece)
+            raw = self._read_body(response, attempt)
+            async with aclosing(self._decompress(raw) if is_gzip else raw) as chunks:
+                async for chunk in chunks:
+                    at, self.offset = self.offset, self.offset + len(chunk)
                     if self.identity.size is not None and self.offset > self.identity.size:
-                        raise self._spoilt(f"more than the announced {self.identity.size} bytes came")
-                    yield at, piece
+                        raise self._discard(f"received more than the announced {self.identity.size} bytes")
+                    yield at, chunk
         if self.identity.size is not None and self.offset < self.identity.size:
             raise _invalid("the body ended too early")
 
-    def _begin(self, response: aiohttp.ClientResponse) -> bool:
-        """Go on where the answer does, and say whether its body is packed."""
+    def _start_response(self, response: aiohttp.ClientResponse) -> bool:
+        """Continue at the offset of a response, and return whether its body is gzip."""
         try:
-            begin = begin_of(response.status, response.headers, self.offset, self.identity)
+            start = ResponseStart.from_headers(response.status, response.headers, self.offset, self.identity)
         except ValueError as error:
-            raise self._spoilt(f"the answer is {error}") from None
-        self.is_same = begin.identity == self.identity and begin.identity.validator is not None
-        self.offset, self.identity = begin.offset, begin.identity
-        self._source.emit(
+            raise self._discard(str(error)) from None
+        self.is_unchanged = start.identity == self.identity and start.identity.validator is not None
+        self.offset, self.identity = start.offset, start.identity
+        self._settings.on_event(
             DownloadStarted(export_id=self.export_id, received=self.offset, size=self.identity.size)
         )
-        return begin.is_gzip
+        return start.is_gzip
 
-    def _spoilt(self, problem: str) -> InvalidResponseError:
-        """What came is not to be relied on: another attempt begins at the start."""
+    def _discard(self, problem: str) -> InvalidResponseError:
+        """Discard what was received, so that the next attempt restarts; returns the error to raise."""
         self.offset, self.identity = 0, Identity()
         return _invalid(problem)
 
-    async def _raw(self, response: aiohttp.ClientResponse, attempt: int) -> AsyncGenerator[bytes]:
-        while piece := await self._source.transport.read(response, attempt):
-            yield piece
+    async def _read_body(self, response: aiohttp.ClientResponse, attempt: int) -> AsyncGenerator[bytes]:
+        while chunk := await self._remote.transport.read(response, attempt):
+            yield chunk
 
-    async def _unpacked(self, raw: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        """The content of a gzip body, of one or more members."""
-        unpacker = zlib.decompressobj(_GZIP)
+    async def _decompress(self, raw: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """Decompress a gzip body, which has one or more members."""
+        decompressor = zlib.decompressobj(_GZIP_WBITS)
         async with aclosing(raw):
-            async for packed in raw:
-                is_drained = False
-                while packed or not is_drained:
-                    if unpacker.eof and packed:
-                        unpacker = zlib.decompressobj(_GZIP)
+            async for compressed in raw:
+                is_drained = False  # zlib may hold back output even when it has consumed all input
+                while compressed or not is_drained:
+                    if decompressor.eof and compressed:
+                        decompressor = zlib.decompressobj(_GZIP_WBITS)
                     try:
-                        piece = unpacker.decompress(packed, _UNPACKED)
+                        chunk = decompressor.decompress(compressed, _DECOMPRESSED_CHUNK)
                     except zlib.error as error:
-                        raise self._spoilt(f"the gzip body is damaged: {error}") from None
-                    packed, is_drained = unpacker.unused_data or unpacker.unconsumed_tail, not piece
-                    if piece:
-                        yield piece
-        if not unpacker.eof:
-            raise self._spoilt("the gzip body ended too early")
+                        raise self._discard(f"the gzip body is damaged: {error}") from None
+                    compressed = decompressor.unused_data or decompressor.unconsumed_tail
+                    is_drained = not chunk
+                    if chunk:
+                        yield chunk
+        if not decompressor.eof:
+            raise self._discard("the gzip body ended too early")
 
     @asynccontextmanager
-    async def _answer(self, attempt: int) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """An answer with a body of the file, asked for with a fresh URL where the token has expired."""
-        response = await self._follow(attempt)
-        for _ in range(_MOST_RENEWALS):
+    async def _open_response(self, attempt: int) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """Open a response with a file, at a new result URL if the download token has expired."""
+        response = await self._follow_redirects(attempt)
+        for _ in range(_MAX_URL_RENEWALS):
             if response.status != 401:
                 break
             response.close()
-            self._export = await self._source.finished(self.export_id)
-            response = await self._follow(attempt)
+            self._export = await self._remote.get_finished(self.export_id)
+            response = await self._follow_redirects(attempt)
         try:
-            await self._check(response, attempt)
+            await self._check_response(response, attempt)
             yield response
         finally:
             response.close()
 
-    async def _follow(self, attempt: int) -> aiohttp.ClientResponse:
-        """Follow redirects by hand: the credentials go no further than to the first stranger."""
-        transport, url, is_trusted = self._source.transport, self._result_url(), True
+    async def _follow_redirects(self, attempt: int) -> aiohttp.ClientResponse:
+        """Request the file and follow redirects, without credentials from the first untrusted host on."""
+        transport, url, is_trusted = self._remote.transport, self._parse_result_url(), True
         headers = {"Accept-Encoding": "identity", **range_headers(self.offset, self.identity)}
-        for _ in range(1 + _MOST_REDIRECTS):
-            is_trusted = is_trusted and self._source.trust.allows(url)
+        for _ in range(1 + _MAX_REDIRECTS):
+            is_trusted = is_trusted and self._settings.trust.allows(url)
             credentials: Mapping[str, str] = await transport.credentials() if is_trusted else {}
             response = await transport.open(url, {**headers, **credentials}, attempt)
             location = response.headers.get("Location")
@@ -214,32 +235,36 @@ class File:
             try:
                 url = next_url(url, location)
             except ValueError as error:
-                raise self.error(f"it was redirected, and {error}") from None
-        raise self.error(f"it was redirected more than {_MOST_REDIRECTS} times")
+                raise self.make_error(f"its redirect is refused: {error}") from None
+        raise self.make_error(f"it was redirected more than {_MAX_REDIRECTS} times")
 
-    def _result_url(self) -> URL:
+    def _parse_result_url(self) -> URL:
         try:
             url = parse_url(str(self._export.result_url))
-            return next_url(self._source.base_url, str(url))
+            return next_url(self._settings.url, str(url))
         except ValueError as error:
-            raise self.error(f"its result URL is refused: {error}") from None
+            raise self.make_error(f"its result URL is refused: {error}") from None
 
-    async def _check(self, response: aiohttp.ClientResponse, attempt: int) -> None:
-        """Raise an error for what is no file."""
+    async def _check_response(self, response: aiohttp.ClientResponse, attempt: int) -> None:
+        """Raise an error if a response is not a file."""
         if response.status in {200, 206}:
-            if response.content_type in _NO_FILES:
-                raise self.error(f"{response.url.host} answered with {response.content_type} instead")
+            if response.content_type in _NOT_CSV_TYPES:
+                raise self.make_error(
+                    f"{response.url.host} returned {response.content_type} instead of a CSV file"
+                )
         elif response.status == 416:
-            raise self._spoilt("the server has no such part")
+            raise self._discard("the server does not have the requested range")
         elif response.status < 400:
-            raise self.error(f"{response.url.host} answered {response.status}")
+            raise self.make_error(f"{response.url.host} returned status {response.status} without a file")
         else:
             body = b""
-            while len(body) < _ERROR_BODY and (piece := await self._source.transport.read(response, attempt)):
-                body += piece
+            while len(body) < _MAX_ERROR_BODY and (
+                chunk := await self._remote.transport.read(response, attempt)
+            ):
+                body += chunk
             request = f"GET {response.url.with_query(None)}"
-            received = Response(request, response.status, response.headers, body, self._source.clock.wall())
-            raise error_from(received, self._source.transport.redact)
+            received = Response(request, response.status, response.headers, body, self._settings.clock.wall())
+            raise error_from(received, self._remote.transport.redact)
 
 
 def _invalid(problem: str) -> InvalidResponseError:

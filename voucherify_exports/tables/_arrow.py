@@ -1,6 +1,10 @@
-"""Files as record batches of Arrow: the types of the columns, and what to do where a cell does not fit."""
+"""CSV files as Arrow record batches: the types of the columns, and what happens to cells that do not fit.
 
-# pyarrow's stubs leave much of it unknown.
+pyarrow reads the file. It does not notice missing quotes, and does not name the line of an error. When it
+fails, or the quotes look wrong, the file is read again with the slower parser, which finds the reason.
+"""
+
+# pyarrow's stubs do not type much of it.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import codecs
@@ -19,14 +23,14 @@ from attrs import define, evolve, field
 
 from ..catalog import ColumnType
 from ..errors import TableError
-from ._columns import Column, Names, Origin, columns_of, warn
-from ._csv import pieces, records, shown
+from ._columns import Column, Names, Origin, build_columns, warn
+from ._csv import parse_records, quote_cell, read_chunks
 
 _Result = TypeVar("_Result")
 Consume: TypeAlias = Callable[[pa.Schema, Iterator[pa.RecordBatch]], _Result]
 
 DECIMAL = pa.decimal128(38, 18)
-"""Exact, also with all the digits that a sum of doubles has."""
+"""Exact also for the many digits of values that were computed as doubles."""
 
 _TYPES: Mapping[ColumnType, pa.DataType] = {
     ColumnType.TEXT: pa.string(),
@@ -42,13 +46,13 @@ _LARGEST_BLOCK = 512 * _BLOCK
 _ROWS_AT_ONCE = 10_000
 
 
-class _DoubtError(Exception):
-    """Something may be wrong with the file: look closer."""
+class _ArrowReadError(Exception):
+    """pyarrow could not read the file, or its quotes look wrong."""
 
 
 @define(eq=False)
-class Table:
-    """A file as a table. What turns out about it while it is read is known from then on."""
+class CSVTable:
+    """A CSV file as a table. It keeps what earlier reads found out: types, quotes and the block size."""
 
     _open: Callable[[], AbstractContextManager[BinaryIO]]
     columns: list[Column]
@@ -59,7 +63,7 @@ class Table:
     _block_size: int = field(init=False, default=_BLOCK)
 
     @classmethod
-    def of(
+    def from_file(
         cls,
         open_file: Callable[[], AbstractContextManager[BinaryIO]],
         origin: Origin,
@@ -67,11 +71,11 @@ class Table:
         names: Names = "field",
         strict: bool = False,
         on_progress: Callable[[int], object] = lambda rows: None,
-    ) -> "Table":
-        """The table of a file, which each call of `open_file` gives from its start."""
+    ) -> "CSVTable":
+        """The table of a file, which `open_file` opens at its start, any number of times."""
         with open_file() as file:
-            line, header = next(records(pieces(file)), (None, origin.header()))
-        return cls(open_file, columns_of(header, origin, names), strict, on_progress, line)
+            line, header = next(parse_records(read_chunks(file)), (None, origin.make_header()))
+        return cls(open_file, build_columns(header, origin, names), strict, on_progress, line)
 
     @property
     def schema(self) -> pa.Schema:
@@ -79,22 +83,22 @@ class Table:
         return pa.schema([(column.name, _TYPES[column.type]) for column in self.columns])
 
     def read(self, consume: Consume[_Result]) -> _Result:
-        """What `consume` makes of the batches; it begins anew when a column turns out to be text."""
+        """Return what `consume` returns for the batches; it is called again if a column becomes text."""
         while True:
             try:
-                with closing(self._batches()) as batches:
+                with closing(self._read_batches()) as batches:
                     return consume(self.schema, batches)
-            except _DoubtError as doubt:
-                self._look_closer(str(doubt))
+            except _ArrowReadError as error:
+                self._diagnose(str(error))
 
-    def _batches(self) -> Generator[pa.RecordBatch]:
+    def _read_batches(self) -> Generator[pa.RecordBatch]:
         if self._header_line is None:
             return
         with self._open() as file:
             try:
                 with (
-                    _Checked(file, is_well_formed=self._is_well_formed) as checked,
-                    self._reader(checked) as batches,
+                    _QuoteCheckedFile(file, is_well_formed=self._is_well_formed) as checked,
+                    self._open_reader(checked) as batches,
                 ):
                     rows = 0
                     for batch in batches:
@@ -102,12 +106,12 @@ class Table:
                         self._on_progress(rows)
                         yield batch
             except pa.ArrowInvalid as error:
-                raise _DoubtError(str(error)) from None
+                raise _ArrowReadError(str(error)) from None
 
-    def _reader(self, file: "_Checked") -> pyarrow.csv.CSVStreamingReader:
-        is_single = len(self.columns) == 1  # where a blank line is an empty cell
+    def _open_reader(self, file: "_QuoteCheckedFile") -> pyarrow.csv.CSVStreamingReader:
+        is_single = len(self.columns) == 1  # a blank line is an empty cell then
         return pyarrow.csv.open_csv(
-            cast("IO[Any]", pa.PythonFile(file, "r")),  # which the stubs do not know that it takes
+            cast("IO[Any]", pa.PythonFile(file, "r")),  # accepted, but not in the stubs
             read_options=pyarrow.csv.ReadOptions(
                 block_size=self._block_size,
                 column_names=self.schema.names,
@@ -117,47 +121,47 @@ class Table:
             convert_options=_convert_options(self.schema),
         )
 
-    def _look_closer(self, doubt: str) -> None:
-        """Find what is wrong, slowly, or that nothing is."""
+    def _diagnose(self, problem: str) -> None:
+        """Find the reason of a failed read with the slow parser, and change the next read."""
         was_well_formed, self._is_well_formed = self._is_well_formed, True
-        misfits = self._misfits()
+        misfits = self._find_misfits()
         for number in sorted(misfits, key=lambda number: misfits[number][0]):
-            self.give_up_type(number, *misfits[number])
+            self.fall_back_to_text(number, *misfits[number])
         if was_well_formed and not misfits:
             if self._block_size >= _LARGEST_BLOCK:
-                raise TableError(f"The file cannot be read: {doubt}")
-            self._block_size *= 8  # of which a row may have been longer
+                raise TableError(f"Cannot read the file, perhaps because a row is too long: {problem}")
+            self._block_size *= 8  # a row may be longer than a block
 
-    def _misfits(self) -> dict[int, tuple[int, str]]:
-        """The columns with cells that do not fit, and the line and text of the first such cell."""
+    def _find_misfits(self) -> dict[int, tuple[int, str]]:
+        """Find the columns with cells that do not fit, with the line and text of the first such cell."""
         types = {number: kind for number, kind in enumerate(self.schema.types) if kind != pa.string()}
         misfits: dict[int, tuple[int, str]] = {}
         with self._open() as file:
-            rest = islice(records(pieces(file)), 1, None)
+            rest = islice(parse_records(read_chunks(file)), 1, None)
             rows = 0
             while block := list(islice(rest, _ROWS_AT_ONCE)):
                 rows += len(block)
                 self._on_progress(rows)
                 for number in types.keys() - misfits.keys():
-                    place = _misfit([cells[number] for _, cells in block], types[number])
+                    place = _find_misfit([cells[number] for _, cells in block], types[number])
                     if place is not None:
                         line, cells = block[place]
                         misfits[number] = (line, cells[number])
         return misfits
 
-    def line_of(self, row: int) -> int:
-        """The line on which a row begins, counted from 0."""
+    def find_line(self, row: int) -> int:
+        """The line on which a row starts; rows are counted from 0, lines from 1."""
         with self._open() as file:
-            return next(islice(records(pieces(file)), row + 1, None))[0]
+            return next(islice(parse_records(read_chunks(file)), row + 1, None))[0]
 
-    def give_up_type(self, number: int, line: int, cell: str) -> None:
-        """Leave a column as text, because of this cell, or raise `TableError`."""
+    def fall_back_to_text(self, number: int, line: int, cell: str) -> None:
+        """Make a column text because this cell does not fit, or raise `TableError` if strict."""
         column = self.columns[number]
-        kind = "JSON like that before" if column.type is ColumnType.JSON else column.type
-        problem = f"Line {line} has {shown(cell)} in the column {column.title!r}, which is no {kind}"
+        kind = "JSON like the cells before it" if column.type is ColumnType.JSON else column.type
+        problem = f"Line {line}, column {column.title!r}: cannot read {quote_cell(cell)} as {kind}"
         if self._strict:
             raise TableError(problem, line=line, column=column.title, value=cell)
-        warn(f"{problem}: the whole column stays text")
+        warn(f"{problem}; the whole column is kept as text")
         self.columns[number] = evolve(column, type=ColumnType.TEXT)
 
 
@@ -171,8 +175,8 @@ def _convert_options(schema: pa.Schema) -> pyarrow.csv.ConvertOptions:
     )
 
 
-def _misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
-    """The place of the first cell that is not of a type."""
+def _find_misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
+    """The index of the first cell that is not of a type; `None` if all are."""
     text = StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([cell] for cell in cells)
     try:
@@ -186,8 +190,8 @@ def _misfit(cells: Sequence[str], kind: pa.DataType) -> int | None:
         half = len(cells) // 2
         if not half:
             return 0
-        first = _misfit(cells[:half], kind)
-        return first if first is not None else half + (_misfit(cells[half:], kind) or 0)
+        misfit = _find_misfit(cells[:half], kind)
+        return misfit if misfit is not None else half + (_find_misfit(cells[half:], kind) or 0)
     return None
 
 
@@ -195,8 +199,8 @@ _QUOTE = ord('"')
 _BESIDE_QUOTES = np.isin(np.arange(256), list(b',\r\n"'))
 
 
-class _Checked(RawIOBase):
-    """A file for pyarrow, which takes any quotes for right: a missing one would merge rows."""
+class _QuoteCheckedFile(RawIOBase):
+    """A file for pyarrow that checks quotes: pyarrow would accept a missing one, and merge rows."""
 
     def __init__(self, file: BinaryIO, *, is_well_formed: bool) -> None:
         self._file = file
@@ -207,16 +211,16 @@ class _Checked(RawIOBase):
         self._lock = Lock()
 
     def readable(self) -> bool:
-        """It can be read, which pyarrow asks for."""
+        """Whether it can be read; pyarrow checks that."""
         return True
 
     def close(self) -> None:
-        """Let go of the file, which threads of pyarrow may still be reading ahead from."""
+        """Close, after a read that is under way: threads of pyarrow read ahead."""
         with self._lock:
             super().close()
 
     def read(self, size: int = -1) -> bytes:
-        """The next block; the last one ends with a line end, which pyarrow needs."""
+        """The next block; a line end is added to the last one, since pyarrow needs it."""
         with self._lock:
             return b"" if self.closed else self._next(size)
 
@@ -227,18 +231,22 @@ class _Checked(RawIOBase):
         if not self._ahead and block and not block.endswith((b"\n", b"\r")):
             block += b"\n"
         if not self._is_well_formed and not self._are_quotes_right(block, is_end=not self._ahead):
-            raise pa.ArrowInvalid("a quote is missing, or one too many")
+            raise pa.ArrowInvalid("a quote is missing, or there is one too many")
         return block
 
     def _fill(self, size: int) -> bytes:
-        """A block that is full, also of a file that gives less at a time."""
+        """A full block, also from a file that returns fewer bytes at a time."""
         block = self._file.read(size)
         while 0 < len(block) < size and (more := self._file.read(size - len(block))):
             block += more
         return block
 
     def _are_quotes_right(self, block: bytes, *, is_end: bool) -> bool:
-        """Whether each quote opens or closes a cell, or is doubled; the last byte waits for the next."""
+        """Whether each quote opens or closes a cell, or is doubled.
+
+        Every second quote opens: a separator or quote is before it. The others close: a separator or quote is
+        after them. The last byte is checked with the next block, since its right neighbour is unknown.
+        """
         text = np.frombuffer(self._before + block.removeprefix(codecs.BOM_UTF8), np.uint8)
         quotes = np.flatnonzero(text[1:-1] == _QUOTE) + 1
         opening, closing = quotes[self._quotes % 2 :: 2], quotes[1 - self._quotes % 2 :: 2]

@@ -1,4 +1,4 @@
-"""The public functions on files: rows, Arrow tables, DataFrames, Parquet and JSON Lines."""
+"""The public functions that convert CSV files: rows, Arrow tables, DataFrames, Parquet and JSON Lines."""
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -11,8 +11,8 @@ from .._files.part import Part, check_place, check_writable
 from .._files.resume import Identity
 from ..errors import MissingExtraError
 from ..models import Export
-from ._columns import Names, Origin, RowMaker
-from ._csv import pieces, records
+from ._columns import Names, Origin, RowBuilder
+from ._csv import parse_records, read_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 _Result = TypeVar("_Result")
-Source: TypeAlias = str | os.PathLike[str] | BinaryIO
+CSVSource: TypeAlias = str | os.PathLike[str] | BinaryIO
+"""A CSV file: its path, or a binary file object that is open for reading and can seek."""
 
 
 class CellOptions(TypedDict, total=False):
-    """How names and cells are read, see the top of this module."""
+    """Options for the names and cells of a table; see the top of this module."""
 
     names: Names
     strict: bool
@@ -35,7 +36,7 @@ class CellOptions(TypedDict, total=False):
 
 
 class TableOptions(CellOptions, total=False):
-    """What the functions of this module take, see its top."""
+    """All options of the functions in this module; see its top."""
 
     export: Export | str | None
     fields: Sequence[str] | None
@@ -43,73 +44,98 @@ class TableOptions(CellOptions, total=False):
 
 
 def rows(
-    source: Source,
+    source: CSVSource,
     *,
     export: Export | str | None = None,
     fields: Sequence[str] | None = None,
     names: Names = "field",
 ) -> Iterator[dict[str, str]]:
-    """Each row as a dict of texts as they are in the file, `""` for an empty cell.
+    """Yield each row as a dict of strings, exactly as in the file; `""` is an empty cell.
+
+    Raises `TableError` at the first line that is not valid; the rows before it were yielded.
 
     >>> for row in rows("vouchers.csv", export="voucher"):
     ...     print(row["code"], row["loyalty_balance"])
     """
-    make = RowMaker(Origin.of(export, fields), names)
-    with _opening(source)() as file:
-        yield from make.of(records(pieces(file)))
+    builder = RowBuilder(Origin.from_export(export, fields), names)
+    with _make_opener(source)() as file:
+        yield from builder.build(parse_records(read_chunks(file)))
 
 
-def to_arrow(source: Source, **options: Unpack[TableOptions]) -> "pa.Table":
-    """The file as a `pyarrow.Table`."""
+def to_arrow(source: CSVSource, **options: Unpack[TableOptions]) -> "pa.Table":
+    """Convert a CSV file to a `pyarrow.Table`.
+
+    Raises `TableError` for a file that is not a valid CSV file, and `MissingExtraError` without pyarrow.
+
+    >>> table = to_arrow("vouchers.csv", export="voucher")
+    """
     check_extra("arrow")
     from pyarrow import Table
 
     return _read(source, lambda schema, batches: Table.from_batches(batches, schema), **options)
 
 
-def to_pandas(source: Source, **options: Unpack[TableOptions]) -> "pd.DataFrame":
-    """The file as a `pandas.DataFrame` whose columns have Arrow's types (needs the extra `pandas`)."""
+def to_pandas(source: CSVSource, **options: Unpack[TableOptions]) -> "pd.DataFrame":
+    """Convert a CSV file to a `pandas.DataFrame` with Arrow types; needs the extra `pandas`.
+
+    Raises the errors of `to_arrow`.
+    """
     check_extra("pandas")
     from pandas import ArrowDtype
 
     table = to_arrow(source, **options)
-    # The stubs leave a parameter of it unknown.
+    # The stubs do not type all parameters of this method.
     return table.to_pandas(types_mapper=ArrowDtype)  # pyright: ignore[reportUnknownMemberType]
 
 
-def to_polars(source: Source, **options: Unpack[TableOptions]) -> "pl.DataFrame":
-    """The file as a `polars.DataFrame` (needs the extra `polars`)."""
+def to_polars(source: CSVSource, **options: Unpack[TableOptions]) -> "pl.DataFrame":
+    """Convert a CSV file to a `polars.DataFrame`; needs the extra `polars`.
+
+    Raises the errors of `to_arrow`.
+    """
     check_extra("polars")
     from polars import DataFrame
 
     return DataFrame(to_arrow(source, **options))
 
 
-def to_parquet(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
-    """Write the file as Apache Parquet, and return its path, where nothing changes before it is whole."""
+def to_parquet(source: CSVSource, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+    """Convert a CSV file to Apache Parquet at a path, and return the path.
+
+    An old file at the path is replaced only by a complete one. Raises the errors of `to_arrow`, and `OSError`
+    if the file cannot be written.
+
+    >>> to_parquet("vouchers.csv", "vouchers.parquet", export="voucher")
+    """
     return _write(source, path, ".parquet", options)
 
 
-def to_jsonl(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
-    """Write the file as JSON Lines, and return its path; decimals are numbers with all their digits."""
+def to_jsonl(source: CSVSource, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+    """Convert a CSV file to JSON Lines at a path, and return the path; as `to_parquet`.
+
+    Each line is one row as a JSON object, in which decimals are numbers with all their digits.
+    """
     return _write(source, path, ".jsonl", options)
 
 
-def convert(source: Source, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
-    """Write the file in the format of the suffix: `.parquet`, `.arrow` (Arrow's file format) or `.jsonl`."""
+def convert(source: CSVSource, path: str | os.PathLike[str], **options: Unpack[TableOptions]) -> Path:
+    """Convert a CSV file to the format of a path, and return the path; as `to_parquet`.
+
+    The suffix of the path is `.parquet`, `.arrow` (Arrow's file format) or `.jsonl`; `ValueError` for others.
+    """
     target = Path(path)
     suffix = format_of(target)
     if suffix == CSV:
-        raise ValueError("the source is a CSV file already: copy it")
+        raise ValueError("the source is already a CSV file; copy it instead")
     return _write(source, target, suffix, options)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
-    """Check that the file of an export could be written at a path, before an export is created for it.
+    """Check that the file of an export can be written to a path, before you create an export for it.
 
     Raises `ValueError` for a suffix other than `.csv`, `.parquet`, `.arrow` and `.jsonl`, `MissingExtraError`
-    where the suffix needs pyarrow and it is not installed, and `DownloadError` where the folder does not
-    exist or cannot be written to. It blocks: in an event loop, call it with `asyncio.to_thread`.
+    if the format needs pyarrow and it is not installed, and `DownloadError` if the folder does not exist or
+    cannot be written to. This function blocks: in an event loop, call it with `asyncio.to_thread`.
 
     >>> check_target("vouchers.parquet")
     """
@@ -120,7 +146,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
 
 
 def format_of(path: Path) -> str:
-    """The suffix of a path in lower case; `ValueError` for one that is no format of a file."""
+    """The suffix of a path in lower case; `ValueError` if it is not the suffix of a known format."""
     suffix = path.suffix.lower()
     if suffix not in (CSV, *_FORMATS):
         known = ", ".join((CSV, *_FORMATS))
@@ -148,7 +174,7 @@ _EXTRAS = {
 }
 
 
-def _write(source: Source, path: str | os.PathLike[str], suffix: str, options: TableOptions) -> Path:
+def _write(source: CSVSource, path: str | os.PathLike[str], suffix: str, options: TableOptions) -> Path:
     check_extra("arrow")
     from ._writers import WRITERS, Sink
 
@@ -165,12 +191,12 @@ def _write(source: Source, path: str | os.PathLike[str], suffix: str, options: T
         _read(source, consume, **options)
         part.finish()
     finally:
-        part.leave()
+        part.close()
     return target
 
 
 def _read(
-    source: Source,
+    source: CSVSource,
     consume: "Consume[_Result]",
     *,
     export: Export | str | None = None,
@@ -180,26 +206,28 @@ def _read(
     json: Literal["text", "parse"] = "text",
     on_progress: Callable[[int], object] = lambda rows: None,
 ) -> "_Result":
-    from ._arrow import Table
+    from ._arrow import CSVTable
     from ._structs import read_parsed
 
     if json not in ("text", "parse"):
         raise ValueError(f"json must be 'text' or 'parse', not {json!r}")
-    origin = Origin.of(export, fields)
-    table = Table.of(_opening(source), origin, names=names, strict=strict, on_progress=on_progress)
+    origin = Origin.from_export(export, fields)
+    table = CSVTable.from_file(
+        _make_opener(source), origin, names=names, strict=strict, on_progress=on_progress
+    )
     return read_parsed(table, consume) if json == "parse" else table.read(consume)
 
 
-def _opening(source: Source) -> Callable[[], AbstractContextManager[BinaryIO]]:
-    """What gives the file from its start, as often as it takes."""
+def _make_opener(source: CSVSource) -> Callable[[], AbstractContextManager[BinaryIO]]:
+    """A function that opens the file at its start, any number of times."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         return lambda: path.open("rb")
     start = source.tell()
 
     @contextmanager
-    def again() -> Generator[BinaryIO]:
+    def reopen() -> Generator[BinaryIO]:
         source.seek(start)
         yield source
 
-    return again
+    return reopen

@@ -1,4 +1,4 @@
-"""The files of exports as rows and tables, as they are fetched or after that."""
+"""Downloads of export files as rows, tables and files of other formats."""
 
 import shutil
 import tempfile
@@ -9,69 +9,71 @@ from pathlib import Path
 from typing import Protocol, TypeVar, Unpack
 
 from .._files.download import Downloads, Progress
-from .._files.part import problem_of
-from .._files.remote import Source
-from .._ground.threads import in_thread, stoppable
+from .._files.part import os_errors_as
+from .._files.remote import RemoteFiles
+from .._ground.threads import in_stoppable_thread, in_thread
 from ..errors import DownloadError, TableError
 from ..models import Export
-from ._columns import Names, Origin, RowMaker
+from ._columns import Names, Origin, RowBuilder
 from ._convert import CellOptions, TableOptions, convert
-from ._csv import Reader
+from ._csv import CSVParser
 
 _Result = TypeVar("_Result")
 _Table = TypeVar("_Table", covariant=True)
 
 
 class Convert(Protocol[_Table]):
-    """Makes a table of a file."""
+    """A function that converts a CSV file."""
 
     def __call__(self, source: Path, /, **options: Unpack[TableOptions]) -> _Table: ...
 
 
-class Conversions:
-    """What the files of one client become."""
+class TableDownloads:
+    """The downloads of one client that are converted."""
 
-    def __init__(self, source: Source, downloads: Downloads) -> None:
-        self._source = source
+    def __init__(self, remote: RemoteFiles, downloads: Downloads) -> None:
+        self._remote = remote
         self._downloads = downloads
 
-    async def rows(self, export: str | Export, names: Names) -> AsyncGenerator[dict[str, str]]:
-        """Each row, while the file is fetched."""
-        finished = await self._source.finished(export)
-        reader, rows = Reader(), RowMaker(Origin.of(finished), names)
-        async with aclosing(self._downloads.stream(finished)) as pieces:
-            with _told(finished):
-                async for piece in pieces:
-                    for row in rows.of(reader.feed(piece)):
+    async def stream_rows(self, export: str | Export, names: Names) -> AsyncGenerator[dict[str, str]]:
+        """Yield each row while the file is downloaded."""
+        finished = await self._remote.get_finished(export)
+        parser, rows = CSVParser(), RowBuilder(Origin.from_export(finished), names)
+        async with aclosing(self._downloads.stream(finished)) as chunks:
+            with _naming_export(finished):
+                async for chunk in chunks:
+                    for row in rows.build(parser.feed(chunk)):
                         yield row
-                for row in rows.of(reader.end()):
+                for row in rows.build(parser.finish()):
                     yield row
 
-    async def table(self, export: str | Export, convert: Convert[_Result], options: CellOptions) -> _Result:
-        """The whole table, from a file that is kept in the folder for temporary files meanwhile."""
-        finished = await self._source.finished(export)
-        async with self._fetched(finished) as path:
-            return await self._converted(finished, path, convert, options)
+    async def to_table(
+        self, export: str | Export, convert: Convert[_Result], options: CellOptions
+    ) -> _Result:
+        """Download to the temporary folder, and return what `convert` returns for the file."""
+        finished = await self._remote.get_finished(export)
+        async with self._download(finished) as path:
+            return await self._convert(finished, path, convert, options)
 
-    async def file(
+    async def to_file(
         self, export: str | Export, target: Path, options: CellOptions, on_progress: Progress | None
     ) -> Path:
-        """A file of another format, made of one that is kept beside it meanwhile."""
-        finished = await self._source.finished(export)
+        """Download to a folder beside the target, and convert the file to the format of the target."""
+        finished = await self._remote.get_finished(export)
 
         def write(source: Path, /, **options: Unpack[TableOptions]) -> Path:
             return convert(source, target, **options)
 
-        async with self._fetched(finished, target, on_progress) as path:
-            return await self._converted(finished, path, write, options, target)
+        async with self._download(finished, target, on_progress) as path:
+            return await self._convert(finished, path, write, options, target)
 
     @asynccontextmanager
-    async def _fetched(
+    async def _download(
         self, export: Export, target: Path | None = None, on_progress: Progress | None = None
     ) -> AsyncGenerator[Path]:
         beside = {"prefix": f".{target.name}.", "dir": target.parent} if target else {"prefix": "export-"}
         remove = partial(shutil.rmtree, ignore_errors=True)
-        with _disk_faults(export, target):
+        with os_errors_as(partial(_storage_error, export, target)):
             folder = await in_thread(partial(tempfile.mkdtemp, **beside), undo=remove)
         try:
             path = Path(folder, "export.csv")
@@ -80,7 +82,7 @@ class Conversions:
         finally:
             await in_thread(partial(remove, folder))
 
-    async def _converted(
+    async def _convert(
         self,
         export: Export,
         path: Path,
@@ -88,13 +90,15 @@ class Conversions:
         options: CellOptions,
         target: Path | None = None,
     ) -> _Result:
-        with _told(export), _disk_faults(export, target):
-            return await stoppable(lambda check: convert(path, export=export, on_progress=check, **options))
+        with _naming_export(export), os_errors_as(partial(_storage_error, export, target)):
+            return await in_stoppable_thread(
+                lambda check: convert(path, export=export, on_progress=check, **options)
+            )
 
 
 @contextmanager
-def _told(export: Export) -> Generator[None]:
-    """Tell of which export a file is no table."""
+def _naming_export(export: Export) -> Generator[None]:
+    """Add the id of the export to a `TableError`."""
     try:
         yield
     except TableError as error:
@@ -103,12 +107,6 @@ def _told(export: Export) -> Generator[None]:
         ) from None
 
 
-@contextmanager
-def _disk_faults(export: Export, path: Path | None) -> Generator[None]:
-    """Tell what is wrong with the disk."""
-    try:
-        yield
-    except OSError as fault:
-        raise DownloadError(
-            f"The file of export {export.id} cannot be kept: {problem_of(fault)}", path=path
-        ) from fault
+def _storage_error(export: Export, path: Path | None, problem: str) -> DownloadError:
+    place = "a temporary file" if path is None else path
+    return DownloadError(f"Cannot write export {export.id} to {place}: {problem}", path=path)

@@ -1,6 +1,6 @@
-"""Cells of JSON as structs, lists and numbers of Arrow."""
+"""JSON cells as structs, lists and numbers of Arrow."""
 
-# pyarrow's stubs leave much of it unknown.
+# pyarrow's stubs do not type much of it.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import json
@@ -13,29 +13,29 @@ import pyarrow as pa
 from attrs import frozen
 
 from ..catalog import ColumnType
-from ._arrow import DECIMAL, Consume, Table
+from ._arrow import DECIMAL, Consume, CSVTable
 
 _Result = TypeVar("_Result")
 
 _Shape: TypeAlias = "pa.DataType | list[_Shape] | dict[str, _Shape] | None"
-# What JSON values are like: None where all are null, a list of one shape, or the shape of each property.
+# The shape of JSON values: a type, a list of one shape, the shape of each property, or None if all are null.
 
 
 @frozen
 class _Misfit:
-    """The first row, counted from 0, whose cell is no JSON or is not like those before it."""
+    """The first row, counted from 0, whose cell is not JSON or has another shape than the cells before."""
 
     row: int
     cell: str
 
 
-def read_parsed(table: Table, consume: Consume[_Result]) -> _Result:
-    """What `consume` makes of the batches with JSON parsed; what it is like is looked for first."""
+def read_parsed(table: CSVTable, consume: Consume[_Result]) -> _Result:
+    """Return what `consume` returns for the batches with parsed JSON, after a first read for the shapes."""
     types: dict[int, pa.DataType] = {}
     for number in [number for number, column in enumerate(table.columns) if column.type is ColumnType.JSON]:
         found = table.read(partial(_shape_of_column, number))
         if isinstance(found, _Misfit):
-            table.give_up_type(number, table.line_of(found.row), found.cell)
+            table.fall_back_to_text(number, table.find_line(found.row), found.cell)
         elif found is not None and not _has_no_properties(found):
             types[number] = _type_of(found)
     return table.read(lambda schema, batches: consume(*_parsed(schema, batches, types)))
@@ -63,7 +63,7 @@ def _shape_of_column(number: int, _: pa.Schema, batches: Iterator[pa.RecordBatch
     for batch in batches:
         for cell in batch.column(number).to_pylist():
             try:
-                shape = _merged(shape, _shape_of(_value(cell)))
+                shape = _merge(shape, _shape_of(_value(cell)))
             except ValueError:
                 return _Misfit(row, cell or "")
             row += 1
@@ -71,15 +71,15 @@ def _shape_of_column(number: int, _: pa.Schema, batches: Iterator[pa.RecordBatch
 
 
 def _value(cell: str | None) -> Any:
-    return None if cell is None else json.loads(cell, parse_float=Decimal, parse_constant=_refused)
+    return None if cell is None else json.loads(cell, parse_float=Decimal, parse_constant=_refuse_constant)
 
 
-def _refused(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
 
 
 def _shape_of(value: Any) -> _Shape:
-    """What a value is like; `ValueError` when Arrow has no type for it."""
+    """The shape of a value; `ValueError` if Arrow has no type for it."""
     match value:
         case None:
             return None
@@ -94,7 +94,7 @@ def _shape_of(value: Any) -> _Shape:
         case list():
             shape: _Shape = None
             for item in value:
-                shape = _merged(shape, _shape_of(item))
+                shape = _merge(shape, _shape_of(item))
             return [shape]
         case dict():
             return {name: _shape_of(item) for name, item in value.items()}
@@ -111,17 +111,17 @@ def _fits(number: Decimal) -> bool:
     )
 
 
-def _merged(one: _Shape, other: _Shape) -> _Shape:
-    """The shape of both; `ValueError` when there is none."""
+def _merge(one: _Shape, other: _Shape) -> _Shape:
+    """The shape that fits both; `ValueError` if there is none."""
     if one is None or one == other:
         return other
     match one, other:
         case _, None:
             return one
         case dict(), dict():
-            return one | {name: _merged(one.get(name), shape) for name, shape in other.items()}
+            return one | {name: _merge(one.get(name), shape) for name, shape in other.items()}
         case [first], [second]:
-            return [_merged(first, second)]
+            return [_merge(first, second)]
         case pa.DataType(), pa.DataType() if {one, other} == {pa.int64(), DECIMAL}:
             return DECIMAL
         case _:
@@ -129,7 +129,7 @@ def _merged(one: _Shape, other: _Shape) -> _Shape:
 
 
 def _has_no_properties(shape: _Shape) -> bool:
-    """Whether there is an object in it that is always empty, for which Parquet has no type."""
+    """Whether it has an object that is always empty, for which Parquet has no type."""
     match shape:
         case dict():
             return not shape or any(map(_has_no_properties, shape.values()))

@@ -1,6 +1,9 @@
-"""Record batches into files of other formats."""
+"""Writers of record batches: Parquet, Arrow and JSON Lines.
 
-# pyarrow's stubs leave much of it unknown.
+Each writes to a `Sink`, one batch after the other, so that memory does not grow with the file.
+"""
+
+# pyarrow's stubs do not type much of it.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import json
@@ -19,22 +22,22 @@ from .._files.part import Part
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_GROUP = 16 * 1024 * 1024  # bytes of a row group before it is compressed
+_ROW_GROUP_SIZE = 16 * 1024 * 1024  # bytes before compression
 
 
 class Sink(RawIOBase):
-    """A part, which stays open, as a file to write to."""
+    """A part as a writable file; closing the sink leaves the part open."""
 
     def __init__(self, part: Part) -> None:
         self._part = part
 
     def writable(self) -> bool:
-        """It can be written to, which pyarrow asks for."""
+        """Whether it can be written to; pyarrow checks that."""
         return True
 
     def write(self, data: "ReadableBuffer") -> int:
-        """Write all of it."""
-        written = bytes(data)  # which is the same object, if it is bytes
+        """Write all bytes."""
+        written = bytes(data)  # no copy if it is bytes already
         self._part.write([written])
         return len(written)
 
@@ -43,12 +46,12 @@ Write: TypeAlias = Callable[[Sink, pa.Schema, Iterator[pa.RecordBatch]], object]
 
 
 def write_parquet(file: Sink, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-    """Apache Parquet, in row groups of many batches."""
+    """Write Apache Parquet, in row groups of many batches."""
     with pyarrow.parquet.ParquetWriter(cast("IO[bytes]", file), schema) as writer:
         group: list[pa.RecordBatch] = []
         for batch in batches:
             group.append(batch)
-            if sum(each.nbytes for each in group) >= _GROUP:
+            if sum(each.nbytes for each in group) >= _ROW_GROUP_SIZE:
                 writer.write_table(pa.Table.from_batches(group))
                 group.clear()
         if group:
@@ -56,14 +59,14 @@ def write_parquet(file: Sink, schema: pa.Schema, batches: Iterator[pa.RecordBatc
 
 
 def write_arrow(file: Sink, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-    """The file format of Arrow, which others call Feather."""
+    """Write the file format of Arrow, also called Feather."""
     with pa.ipc.new_file(file, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
 
 
 def write_jsonl(file: Sink, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-    """JSON Lines: an object for each row, in which decimals are numbers with all their digits."""
+    """Write JSON Lines: an object for each row, in which decimals are numbers with all their digits."""
     names = [json.dumps(name, ensure_ascii=False).replace("%", "%%") for name in schema.names]
     line = f"{{{', '.join(f'{name}: %s' for name in names)}}}\n"
     for batch in batches:
@@ -72,7 +75,7 @@ def write_jsonl(file: Sink, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
 
 
 def _json_column(column: "pa.Array[Any]") -> Iterator[str]:
-    """The cells in JSON; what needs no quotes is made into text by pyarrow, a whole column at once."""
+    """The cells as JSON; pyarrow formats values without quotes, a whole column at once."""
     kind = column.type
     if pa.types.is_decimal(kind):
         texts = pc.cast(column, pa.string())
@@ -107,4 +110,4 @@ def _json(value: Any) -> str:
 
 
 WRITERS: Mapping[str, Write] = {".parquet": write_parquet, ".arrow": write_arrow, ".jsonl": write_jsonl}
-"""The formats by the suffix of the file."""
+"""The writer of each suffix."""
