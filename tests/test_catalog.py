@@ -1,16 +1,21 @@
 import copy
+import json
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voucherify_exports import ColumnType, ExportedObject
+from voucherify_exports import BadRequestError, ColumnType, ExportedObject, ExportsClient, Sandbox
 from voucherify_exports.catalog import CATALOG, OPERATORS, CatalogEntry, CatalogField, check_parameters
+from voucherify_exports.sandbox._data import objects
+from voucherify_exports.sandbox._emulator import parameters
 
+FACTS: dict[str, Any] = json.loads((files("voucherify_exports") / "catalog.json").read_text("utf-8"))
 ENTRIES = list(CATALOG.values())
 each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: str(entry.exported_object))
 
@@ -123,6 +128,97 @@ class TestEveryEntry:
         """An entry travels between processes."""
         assert pickle.loads(pickle.dumps(entry)) == entry
         assert copy.deepcopy(entry) == entry
+
+
+class TestFacts:
+    def test_every_group_has_a_source(self) -> None:
+        """Each group of names says where it comes from and how sure it is."""
+        found = list(groups(FACTS["objects"])) + FACTS["operators"] + FACTS["junctions"]
+
+        for group in [*found, *FACTS["types"].values()]:
+            sources = group["source"] if isinstance(group["source"], list) else [group["source"]]
+            assert set(sources) <= set(FACTS["sources"])
+            assert group["sure"] in FACTS["sure"]
+        assert len(found) > 60
+
+    def test_types_are_those_of_the_columns(self) -> None:
+        """Each type of a column is explained, and no other."""
+        assert set(FACTS["types"]) == set(ColumnType)
+
+    def test_titles_belong_to_fields(self) -> None:
+        """No title stands beside a name that is not a field of its object."""
+        for name, facts in FACTS["objects"].items():
+            titled = {title for group in facts.get("titles", ()) for title in group["names"]}
+            assert titled <= {field.name for field in CATALOG[name].fields}
+
+
+def groups(facts: Any) -> Iterator[dict[str, Any]]:
+    """The groups of names below an object, however deep."""
+    if "names" in facts:
+        yield facts
+    else:
+        for below in facts.values() if isinstance(facts, dict) else facts:
+            yield from groups(below)
+
+
+def known_parameters(entry: CatalogEntry) -> Iterator[dict[str, Any]]:
+    """Parameters with each field, order, filter and operator of an entry, one at a time, and with none."""
+    yield {}
+    yield from ({"fields": [field.name]} for field in entry.fields if field.selectable)
+    yield from ({"fields": [f"{prefix}x"]} for prefix in entry.field_prefixes)
+    yield from ({"order": order} for order in entry.orders)
+    for known in entry.filters:
+        yield from ({"filters": {known.name: condition(operator)}} for operator in known.operators)
+    yield from ({"filters": {f"{prefix}x": condition()}} for prefix in entry.filter_prefixes)
+    yield from ({name: "x"} for name in entry.extra_parameters)
+
+
+def unknown_parameters(entry: CatalogEntry) -> list[dict[str, Any]]:
+    """Parameters with each name of the catalog that this entry does not take, one at a time."""
+    prefixed = {f"{prefix}x" for each in ENTRIES for prefix in each.field_prefixes + each.filter_prefixes}
+    fields = {field.name for each in ENTRIES for field in each.fields} | prefixed
+    filters = {known.name for each in ENTRIES for known in each.filters} | prefixed | fields
+    orders = {order for each in ENTRIES for order in each.orders}
+    return [
+        *({"fields": [name]} for name in sorted(fields) if not passes(entry, fields=[name])),
+        *({"order": name} for name in sorted(orders | fields) if not passes(entry, order=name)),
+        *({"filters": {name: condition()}} for name in sorted(filters) if entry.find_filter(name) is None),
+        *({"filters": {known.name: condition("$nothing")}} for known in entry.filters),
+        *({"campaign_id": "x"} for _ in [entry] if not entry.extra_parameters),
+    ]
+
+
+@each_entry
+class TestSandboxAgrees:
+    async def test_it_accepts_what_the_catalog_knows(
+        self, connect: Callable[..., ExportsClient], sandbox: Sandbox, entry: CatalogEntry
+    ) -> None:
+        """An export can be created with each field, order, filter and operator of an entry."""
+        client = connect()
+        known = list(known_parameters(entry))
+        for options in known:
+            await client.create_export(entry.exported_object, **options)
+
+        assert [request.status for request in sandbox.requests] == [200] * len(known)
+
+    async def test_it_refuses_what_the_catalog_refuses(
+        self, connect: Callable[..., ExportsClient], entry: CatalogEntry
+    ) -> None:
+        """Names of other objects are a 400 for this one."""
+        client = connect()
+        unknown = unknown_parameters(entry)
+        for options in unknown:
+            assert not passes(entry, **options)
+            with pytest.raises(BadRequestError):
+                await client.create_export(entry.exported_object, **options, strict=False)
+
+        assert len(unknown) > 300
+
+
+def test_the_sandbox_knows_all_operators() -> None:
+    """It accepts the 25 that the client offers and 43 more, of which only the names are known."""
+    assert set(parameters.OPERATORS) == set(objects.OPERATORS) > set(OPERATORS)
+    assert len(set(objects.OPERATORS)) == len(objects.OPERATORS) == 68
 
 
 class TestFields:
