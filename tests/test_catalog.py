@@ -25,8 +25,8 @@ def condition(operator: str = "$is", value: object = "x") -> dict[str, Any]:
 
 
 def problem(exported_object: str, **parameters: Any) -> str:
-    """What a check says of these parameters."""
-    with pytest.raises(ValueError, match="strict=False sends anything") as caught:
+    """The message of the error that a check of these parameters raises."""
+    with pytest.raises(ValueError, match="Use check_catalog=False to send names") as caught:
         check_parameters(exported_object, **parameters)
     return str(caught.value)
 
@@ -210,7 +210,7 @@ class TestSandboxAgrees:
         for options in unknown:
             assert not passes(entry, **options)
             with pytest.raises(BadRequestError):
-                await client.create_export(entry.exported_object, **options, strict=False)
+                await client.create_export(entry.exported_object, **options, check_catalog=False)
 
         assert len(unknown) > 300
 
@@ -309,28 +309,44 @@ class TestCheckParameters:
     @pytest.mark.parametrize(
         ("exported_object", "parameters", "told"),
         [
-            ("voucher", {"fields": ["vaule"]}, "'vaule' is no field (nearest: value)"),
-            ("voucher", {"fields": ["metadata."]}, "'metadata.' is no field (nearest: metadata.*, metadata)"),
-            ("voucher", {"order": "creatd_at"}, "'creatd_at' is no order (nearest: created_at, -created_at"),
-            ("voucher", {"filters": {"coed": condition()}}, "'coed' is no filter (nearest: code)"),
+            (
+                "voucher",
+                {"fields": ["vaule"]},
+                "voucher export: unknown field 'vaule'; did you mean 'value'? Use check",
+            ),
+            (
+                "voucher",
+                {"fields": ["metadata."]},
+                "unknown field 'metadata.'; did you mean 'metadata.*' or 'metadata'?",
+            ),
+            (
+                "voucher",
+                {"order": "creatd_at"},
+                "unknown order 'creatd_at'; did you mean 'created_at' or '-created_at'",
+            ),
+            ("voucher", {"filters": {"coed": condition()}}, "unknown filter 'coed'; did you mean 'code'?"),
             (
                 "customer",
                 {"filters": {"metdata.city": condition()}},
-                "'metdata.city' is no filter (nearest: metadata.*)",
+                "unknown filter 'metdata.city'; did you mean 'metadata.*'?",
             ),
             (
                 "customer",
                 {"filters": {"name": condition("contains")}},
-                "'contains' is no operator of filter 'name' (nearest: $contains",
+                "filter 'name': unknown operator 'contains'; did you mean '$contains'",
             ),
             (
                 "redemption",
                 {"filters": {"created_at": condition("$is")}},
-                "'$is' is no operator of filter 'created_at' (known: $after, $before)",
+                "filter 'created_at': unknown operator '$is'; known operators: $after, $before.",
             ),
-            ("voucher", {"filters": {"junction": "xor"}}, "'xor' is no junction (nearest: or)"),
-            ("voucher", {"filters": {"junction": ["or"]}}, "is no junction (known: and, or, AND, OR)"),
-            ("vuocher", {}, "'vuocher' is no exported object (nearest: voucher)"),
+            ("voucher", {"filters": {"junction": "xor"}}, "unknown junction 'xor'; did you mean 'or'?"),
+            (
+                "voucher",
+                {"filters": {"junction": ["or"]}},
+                "unknown junction \"['or']\"; known junctions: and, or, AND, OR.",
+            ),
+            ("vuocher", {}, "unknown exported object 'vuocher'; did you mean 'voucher'?"),
         ],
     )
     def test_names_the_nearest(self, exported_object: str, parameters: dict[str, Any], told: str) -> None:
@@ -343,13 +359,33 @@ class TestCheckParameters:
             (
                 "points_expiration",
                 {"fields": ["xyz"]},
-                "known: id, campaign_id, voucher_id, points, status, expires_at)",
+                "unknown field 'xyz'; known fields: id, campaign_id, voucher_id, points, status, expires_at.",
             ),
-            ("points_expiration", {"fields": ["metadata.city"]}, "'metadata.city' is no field (known: id"),
-            ("points_expiration", {"order": "xyz"}, "known: expires_at, -expires_at)"),
-            ("api_log", {"filters": {"xyz": condition()}}, "known: created_at, status, channel, app_id, c"),
-            ("product", {"filters": {"xyz": condition()}}, "known: metadata.*, attributes.*)"),
-            ("wallet", {}, "known: voucher, redemption, publication, customer, order, points_expiration"),
+            (
+                "points_expiration",
+                {"fields": ["metadata.city"]},
+                "unknown field 'metadata.city'; known fields: id",
+            ),
+            (
+                "points_expiration",
+                {"order": "xyz"},
+                "unknown order 'xyz'; known orders: expires_at, -expires_at.",
+            ),
+            (
+                "api_log",
+                {"filters": {"xyz": condition()}},
+                "known filters: created_at, status, channel, app_id, c",
+            ),
+            (
+                "product",
+                {"filters": {"xyz": condition()}},
+                "unknown filter 'xyz'; known filters: metadata.*, attributes.*.",
+            ),
+            (
+                "wallet",
+                {},
+                "known exported objects: voucher, redemption, publication, customer, order, points_e",
+            ),
         ],
     )
     def test_names_all_when_none_is_near(
@@ -375,23 +411,25 @@ class TestCheckParameters:
 
     def test_a_default_field_that_cannot_be_asked_for(self) -> None:
         """Where the reference contradicts itself, the message says how."""
-        assert "'code' is among the default fields, but not among" in problem("publication", fields=["code"])
+        assert "field 'code' is one of the default fields, but cannot be requested." in problem(
+            "publication", fields=["code"]
+        )
 
     @pytest.mark.parametrize("exported_object", sorted(set(CATALOG) - {"voucher"}))
     def test_a_campaign_for_other_objects(self, exported_object: str) -> None:
         """A campaign would be ignored or refused by the API where it is not taken."""
-        assert "goes with voucher exports only" in problem(exported_object, campaign_id="camp_1")
+        assert "only voucher exports take a campaign_id." in problem(exported_object, campaign_id="camp_1")
 
     def test_an_object_of_tomorrow(self) -> None:
         """A member that the open enum has learnt from an answer is no entry of the catalog."""
-        assert "'gift' is no exported object" in problem(ExportedObject("gift"))
+        assert "unknown exported object 'gift'; known exported objects: " in problem(ExportedObject("gift"))
 
     @pytest.mark.parametrize("value", ["SUMMER", None, ["SUMMER"], {}, {"$is": ["x"]}, {"conditions": ["x"]}])
     def test_a_filter_of_another_form(self, value: object) -> None:
         """A filter whose conditions the API would not find is told with the right form."""
         told = problem("voucher", filters={"code": value})
 
-        assert "the filter 'code' is not of the form {'conditions': {'$is': […]}}" in told
+        assert "filter 'code' must have the form {'conditions': {'$is': […]}}." in told
 
     def test_values_stay_out_of_the_message(self) -> None:
         """What is filtered for may be personal data."""
@@ -409,7 +447,9 @@ class TestCheckParameters:
     )
     def test_names_that_are_no_strings(self, parameters: dict[str, Any]) -> None:
         """What cannot be a name is told like any other that is not known."""
-        assert re.search(r"'(1|None)' is no (field|order|filter) \(known: ", problem("voucher", **parameters))
+        assert re.search(
+            r"unknown (field|order|filter) '(1|None)'; known \1s: ", problem("voucher", **parameters)
+        )
 
 
 class TestMadeUpNames:
@@ -439,7 +479,7 @@ class TestMadeUpNames:
         slip = meant[:index] + meant[index + 1 :]
         if len(meant) > 3 and entry.find_field(slip) is None:
             text = problem(entry.exported_object, fields=[slip])
-            assert meant in text.partition("nearest: ")[2]
+            assert meant in text.partition("did you mean ")[2]
 
 
 def passes(entry: CatalogEntry, **parameters: Any) -> bool:
@@ -463,4 +503,4 @@ def test_mappings_of_any_kind_are_read() -> None:
         def __len__(self) -> int:
             return 2
 
-    assert "'xyz' is no filter" in problem("voucher", filters=Frozen())
+    assert "unknown filter 'xyz'" in problem("voucher", filters=Frozen())

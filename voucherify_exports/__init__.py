@@ -10,7 +10,7 @@ from ._ground.clock import Clock, SystemClock
 from ._version import __version__
 from .auth import AppKeys, Auth, BearerToken, OAuth
 from .catalog import ColumnType
-from .client import ExportsClient, WaitOutcome
+from .client import ExportOptions, ExportsClient, WaitOutcome
 from .errors import (
     ApiError,
     AuthenticationError,
@@ -119,6 +119,7 @@ __all__ = [
     "Export",
     "ExportFailedError",
     "ExportNotFoundError",
+    "ExportOptions",
     "ExportPage",
     "ExportParameters",
     "ExportResult",

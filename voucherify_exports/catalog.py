@@ -139,6 +139,12 @@ CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
 """
 
 
+def check_fields(fields: object) -> None:
+    """Raise `TypeError` for one string, which would be read as a list of its letters."""
+    if isinstance(fields, str):
+        raise TypeError(f"fields must be a list of names: write [{fields!r}]")
+
+
 def check_parameters(
     exported_object: str,
     *,
@@ -147,22 +153,21 @@ def check_parameters(
     filters: Mapping[str, object] | None = None,
     campaign_id: str | None = None,
 ) -> None:
-    """Check the parameters of an export, `filters` in the API's JSON form, against the catalog.
+    """Check the parameters of an export against the catalog; `filters` have the API's JSON form.
 
-    Raises `ValueError` that names everything unknown with what is nearest to it, and `TypeError` when
+    Raises `ValueError` that names everything unknown, typos with a suggestion, and `TypeError` when
     `fields` is one string.
 
     >>> check_parameters("publication", fields=["voucher_code", "chanel"])
     Traceback (most recent call last):
-    ValueError: publication export: 'chanel' is no field (nearest: channel). ...
+    ValueError: publication export: unknown field 'chanel'; did you mean 'channel'? ...
     """
-    if isinstance(fields, str):
-        raise TypeError(f"fields are a list of names: write [{fields!r}]")
+    check_fields(fields)
     entry = CATALOG.get(exported_object)
     if entry is None:
-        what, problems = "export", [_unknown("exported object", exported_object, CATALOG)]
+        prefix, problems = "", [_unknown("exported object", exported_object, CATALOG)]
     else:
-        what = f"{entry.exported_object} export"
+        prefix = f"{entry.exported_object} export: "
         problems = [
             *_field_problems(entry, fields or ()),
             *_order_problems(entry, order),
@@ -170,10 +175,13 @@ def check_parameters(
             *_campaign_problems(entry, campaign_id),
         ]
     if problems:
-        raise ValueError(
-            f"{what}: {'; '.join(problems)}."
-            " Voucherify may take more than this version knows of: strict=False sends anything"
-        )
+        first, *others = problems
+        sentences = [
+            prefix + first,
+            *(problem[0].upper() + problem[1:] for problem in others),
+            "Use check_catalog=False to send names that this version does not know.",
+        ]
+        raise ValueError(" ".join(sentences))
 
 
 def _field_problems(entry: CatalogEntry, names: Iterable[str]) -> Iterator[str]:
@@ -181,9 +189,9 @@ def _field_problems(entry: CatalogEntry, names: Iterable[str]) -> Iterator[str]:
     for name in map(str, names):
         field = entry.find_field(name)
         if field is None:
-            yield _unknown("field", name, [*selectable, *_shown(entry.field_prefixes)])
+            yield _unknown("field", name, [*selectable, *_patterns(entry.field_prefixes)])
         elif not field.selectable:
-            yield f"{name!r} is among the default fields, but not among those that can be asked for"
+            yield f"field {name!r} is one of the default fields, but cannot be requested."
 
 
 def _order_problems(entry: CatalogEntry, order: str | None) -> Iterator[str]:
@@ -200,7 +208,7 @@ def _filter_problems(entry: CatalogEntry, filters: Mapping[str, object]) -> Iter
             if value not in _JUNCTIONS:
                 yield _unknown("junction", value, _JUNCTIONS)
         elif known is None:
-            yield _unknown("filter", name, [*names, *_shown(entry.filter_prefixes)])
+            yield _unknown("filter", name, [*names, *_patterns(entry.filter_prefixes)])
         else:
             yield from _operator_problems(known, value)
 
@@ -210,22 +218,24 @@ def _operator_problems(known: CatalogFilter, value: Any) -> Iterator[str]:
         case {"conditions": {**conditions}}:
             for operator in conditions:
                 if operator not in known.operators:
-                    yield _unknown(f"operator of filter {known.name!r}", operator, known.operators)
+                    yield f"filter {known.name!r}: {_unknown('operator', operator, known.operators)}"
         case _:
-            yield f"the filter {known.name!r} is not of the form {{'conditions': {{'$is': […]}}}}"
+            yield f"filter {known.name!r} must have the form {{'conditions': {{'$is': […]}}}}."
 
 
 def _campaign_problems(entry: CatalogEntry, campaign_id: str | None) -> Iterator[str]:
     if campaign_id is not None and "campaign_id" not in entry.extra_parameters:
-        takers = [name for name, other in CATALOG.items() if "campaign_id" in other.extra_parameters]
-        yield f"a campaign_id goes with {' and '.join(takers)} exports only"
+        objects = [name for name, other in CATALOG.items() if "campaign_id" in other.extra_parameters]
+        yield f"only {' and '.join(objects)} exports take a campaign_id."
 
 
-def _shown(prefixes: Iterable[str]) -> list[str]:
+def _patterns(prefixes: Iterable[str]) -> list[str]:
     return [f"{prefix}*" for prefix in prefixes]
 
 
 def _unknown(kind: str, name: object, known: Collection[str]) -> str:
-    nearest = get_close_matches(str(name), known)
-    hint = f"nearest: {', '.join(nearest)}" if nearest else f"known: {', '.join(known) or 'none'}"
-    return f"{str(name)!r} is no {kind} ({hint})"
+    text = f"unknown {kind} {str(name)!r}"
+    suggestions = [repr(str(near)) for near in get_close_matches(str(name), known)]
+    if suggestions:
+        return f"{text}; did you mean {' or '.join(suggestions)}?"
+    return f"{text}; known {kind}s: {', '.join(known)}."

@@ -12,9 +12,9 @@ import aiohttp
 from attrs import frozen
 from yarl import URL
 
-from ._api.creates import Creates
+from ._api.creates import Creates, accepts_strict
+from ._api.creates import ExportOptions as ExportOptions  # for the package
 from ._api.endpoints import Api, Polls, check_list, each_export
-from ._api.parameters import ExportOptions
 from ._api.quota import Quota
 from ._api.settings import check_base_url, check_range, choose_auth, cluster_url
 from ._api.transport import Transport
@@ -361,6 +361,7 @@ class ExportsClient(Creates):
         await in_thread(partial(check_extra, extra))  # which imports
         return await self._conversions.table(export, convert, options)
 
+    @accepts_strict
     async def export_to(
         self,
         path: str | os.PathLike[str],

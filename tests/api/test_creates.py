@@ -1,7 +1,10 @@
+import asyncio
+import inspect
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,7 +20,7 @@ from voucherify_exports import (
     PollPolicy,
     Sandbox,
 )
-from voucherify_exports._api.parameters import payload_of
+from voucherify_exports._api.creates import payload_of
 from voucherify_exports.filters import after, any_of, before, contains, is_, where
 
 Connect = Callable[..., ExportsClient]
@@ -80,17 +83,17 @@ class TestPayloadOf:
         """Also those that can be looked at only once, and members of an enum."""
         assert parameters_of("voucher", fields=fields) == {"fields": ["code", "metadata.city"]}
 
-    @pytest.mark.parametrize("strict", [True, False])
-    def test_one_str_is_no_list_of_fields(self, *, strict: bool) -> None:
+    @pytest.mark.parametrize("check_catalog", [True, False])
+    def test_one_str_is_no_list_of_fields(self, *, check_catalog: bool) -> None:
         """It would be taken for its characters."""
         with pytest.raises(TypeError, match=r"write \['code'\]"):
-            payload_of("voucher", fields="code", strict=strict)
+            payload_of("voucher", fields="code", check_catalog=check_catalog)
 
     @pytest.mark.parametrize("exported_object", [ExportedObject.VOUCHER, "voucher"])
     def test_an_object_is_a_member_or_its_name(self, exported_object: str) -> None:
         """Either is checked as what it is."""
         assert parameters_of(exported_object, fields=["code"]) == {"fields": ["code"]}
-        with pytest.raises(ValueError, match="voucher export: 'cod' is no field"):
+        with pytest.raises(ValueError, match="voucher export: unknown field 'cod'"):
             payload_of(exported_object, fields=["cod"])
 
     def test_filters_written_as_python(self) -> None:
@@ -118,29 +121,33 @@ class TestPayloadOf:
         assert sent == {"junction": "and", "created_at": SINCE}
         assert filters["created_at"] == {"conditions": {"$after": [NEW_YEAR]}}
 
-    @pytest.mark.parametrize("strict", [True, False])
-    def test_a_time_needs_a_zone(self, *, strict: bool) -> None:
+    @pytest.mark.parametrize("check_catalog", [True, False])
+    def test_a_time_needs_a_zone(self, *, check_catalog: bool) -> None:
         """Nobody could say which moment it is, whatever the catalog knows."""
         naive = {"created_at": {"conditions": {"$after": [NEW_YEAR.replace(tzinfo=None)]}}}
         with pytest.raises(ValueError, match="has no time zone"):
-            payload_of("voucher", filters=naive, strict=strict)
+            payload_of("voucher", filters=naive, check_catalog=check_catalog)
 
     @pytest.mark.parametrize(
         ("exported_object", "slip", "problem"),
         [
-            ("voucher", {"fields": ["code", "vlaue"]}, r"'vlaue' is no field \(nearest: value\)"),
-            ("voucher", {"order": "-vlaue"}, "'-vlaue' is no order"),
-            ("voucher", {"filters": where(coed=is_("A"))}, r"'coed' is no filter \(nearest: code"),
-            ("voucher", {"filters": {"code": {"conditions": {"$si": ["A"]}}}}, "'\\$si' is no operator"),
-            ("order", {"campaign_id": "camp_1"}, "a campaign_id goes with voucher"),
-            ("vouchers", {}, r"'vouchers' is no exported object \(nearest: voucher"),
+            ("voucher", {"fields": ["code", "vlaue"]}, r"unknown field 'vlaue'; did you mean 'value'\?"),
+            ("voucher", {"order": "-vlaue"}, "unknown order '-vlaue'"),
+            ("voucher", {"filters": where(coed=is_("A"))}, r"unknown filter 'coed'; did you mean 'code'\?"),
+            (
+                "voucher",
+                {"filters": {"code": {"conditions": {"$si": ["A"]}}}},
+                r"filter 'code': unknown operator '\$si'",
+            ),
+            ("order", {"campaign_id": "camp_1"}, "only voucher exports take a campaign_id"),
+            ("vouchers", {}, r"unknown exported object 'vouchers'; did you mean 'voucher"),
         ],
     )
     def test_a_slip(self, exported_object: str, slip: dict[str, Any], problem: str) -> None:
         """It is told with what is nearest, unless anything is to be sent."""
         with pytest.raises(ValueError, match=problem):
             payload_of(exported_object, **slip)
-        sent = payload_of(exported_object, **slip, strict=False)
+        sent = payload_of(exported_object, **slip, check_catalog=False)
         assert sent.get("parameters", {}).keys() == slip.keys()
 
     def test_is_json(self) -> None:
@@ -223,7 +230,7 @@ class TestNames:
     def test_what_is_no_name(self, name: Any) -> None:
         """Even where nothing is checked."""
         with pytest.raises(TypeError, match=r"a field is a str, not (NoneType|int|bytes)"):
-            payload_of("voucher", fields=[name], strict=False)
+            payload_of("voucher", fields=[name], check_catalog=False)
 
 
 class TestCreateExport:
@@ -257,9 +264,9 @@ class TestCreateExport:
         assert export.exported_object == exported_object
 
     async def test_what_is_not_known_yet(self, connect: Connect, sandbox: Sandbox) -> None:
-        """With `strict=False` an object of tomorrow can be created today."""
+        """With `check_catalog=False` an object of tomorrow can be created today."""
         sandbox.fail(method="POST", body=wire(exported_object="reward", status="SCHEDULED", result=None))
-        export = await connect().create_export("reward", fields=["name"], strict=False)
+        export = await connect().create_export("reward", fields=["name"], check_catalog=False)
 
         assert json.loads(sandbox.requests[0].body) == {
             "exported_object": "reward",
@@ -397,7 +404,7 @@ class TestEveryCreate:
         self, connect: Connect, sandbox: Sandbox, name: str, slip: dict[str, Any]
     ) -> None:
         """An error here costs no request of the quota."""
-        with pytest.raises(ValueError, match="strict=False sends anything"):
+        with pytest.raises(ValueError, match="Use check_catalog=False to send names"):
             await made(connect(), sandbox, name, **slip)
         assert sandbox.requests == []
 
@@ -419,9 +426,9 @@ class TestEveryCreate:
         key: str,
         details: str,
     ) -> None:
-        """With `strict=False` anything is sent, and what the API says is told, once."""
+        """With `check_catalog=False` anything is sent, and what the API says is told, once."""
         with pytest.raises(BadRequestError, match=key) as caught:
-            await made(connect(), sandbox, name, **slip, strict=False)
+            await made(connect(), sandbox, name, **slip, check_catalog=False)
 
         (request,) = sandbox.requests
         assert json.loads(request.body)["parameters"].keys() == slip.keys()
@@ -437,3 +444,61 @@ class TestEveryCreate:
             await made(client, sandbox, name)
         assert len(sandbox.requests) == 1
         assert len([export async for export in client.list_exports()]) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["create_export", "create_order_export", *(create.name for create in TRANSACTIONS), "export_to"]
+)
+class TestStrict:
+    async def create(
+        self, client: ExportsClient, sandbox: Sandbox, name: str, path: Path, **options: Any
+    ) -> Any:
+        if name == "export_to":
+            return await client.export_to(path, "order", **options)
+        return await made(client, sandbox, name, **options)
+
+    async def test_it_is_deprecated(
+        self, connect: Connect, sandbox: Sandbox, name: str, tmp_path: Path
+    ) -> None:
+        """The old name works, and the warning points at the call and names the new one."""
+        with (
+            pytest.warns(DeprecationWarning, match="strict is deprecated: use check_catalog") as caught,
+            pytest.raises(BadRequestError),
+        ):
+            await self.create(connect(), sandbox, name, tmp_path / "f.csv", fields=["idd"], strict=False)
+
+        assert [warning.filename for warning in caught] == [__file__]
+        assert len(sandbox.requests) == 1
+
+    async def test_it_checks_when_true(
+        self, connect: Connect, sandbox: Sandbox, name: str, tmp_path: Path
+    ) -> None:
+        """`strict=True` means `check_catalog=True`."""
+        with (
+            pytest.warns(DeprecationWarning, match="strict"),
+            pytest.raises(ValueError, match="did you mean 'id'"),
+        ):
+            await self.create(connect(), sandbox, name, tmp_path / "f.csv", fields=["idd"], strict=True)
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize("check_catalog", [True, False])
+    async def test_both_names(
+        self, connect: Connect, sandbox: Sandbox, name: str, tmp_path: Path, *, check_catalog: bool
+    ) -> None:
+        """One option under both names is an error, also where they do not contradict each other."""
+        options = {"strict": check_catalog, "check_catalog": check_catalog}
+        with pytest.raises(TypeError, match="give check_catalog only"):
+            await self.create(connect(), sandbox, name, tmp_path / "f.csv", **options)
+        assert sandbox.requests == []
+
+
+async def test_strict_in_a_task(connect: Connect, sandbox: Sandbox) -> None:
+    """The warning comes in a task as well, where no caller can be named."""
+    with pytest.warns(DeprecationWarning, match="use check_catalog"):
+        await asyncio.gather(connect().create_order_export(strict=False))
+
+
+@pytest.mark.parametrize("name", ["create_export", "create_order_export", "export_to"])
+def test_creates_are_coroutine_functions(name: str) -> None:
+    """Mocks with a spec and other tools can see that they are awaited."""
+    assert inspect.iscoroutinefunction(getattr(ExportsClient, name))
