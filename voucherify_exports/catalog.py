@@ -68,7 +68,7 @@ class CatalogEntry:
     extra_parameters: tuple[str, ...]
 
     def find_field(self, name: str) -> CatalogField | None:
-        """The field of this name, or `None`. A name with an open prefix, as `metadata.city`, is text."""
+        """The field of this name, or `None`. A name with an open prefix, such as `metadata.city`, is text."""
         if _has_prefix(name, self.field_prefixes):
             return CatalogField(name=name, type=ColumnType.TEXT)
         return next((field for field in self.fields if field.name == name), None)

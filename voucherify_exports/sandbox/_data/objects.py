@@ -26,9 +26,7 @@ def _of_each_object(part: str) -> dict[str, tuple[str, ...]]:
 
 
 OPERATORS = _names(_FACTS["operators"])
-"""The operators of conditions, those included whose names alone are known."""
-
-JUNCTIONS = _names(_FACTS["junctions"])
+"""The operators of conditions, including those of which only the name is known."""
 
 FIELDS: dict[str, tuple[str, ...]] = {
     kind: _names([group for group in facts["fields"] if group.get("selectable", True)])
@@ -36,13 +34,13 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """The fields that can be requested."""
 
-# Nobody has published what an export of API logs that requests no fields has.
+# Not documented for API logs: these are an assumption of the sandbox.
 _DEFAULT_FIELDS = _of_each_object("default_fields") | {
     "api_log": ("id", "created_at", "status", "method", "endpoint")
 }
 
 ORDERS = _of_each_object("orders")
-"""What the rows can be ordered by, each also with a dash before it."""
+"""What rows can be sorted by; a dash before it is for descending order."""
 
 FILTERS = _of_each_object("filters")
 
@@ -70,29 +68,29 @@ _TITLES: dict[str, str] = {
 
 
 def default_fields(exported_object: str) -> tuple[str, ...]:
-    """Return the fields of an export that names none."""
+    """Return the fields of an export that requests none."""
     return _DEFAULT_FIELDS[exported_object]
 
 
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # which JSON can hold, and a file cannot
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # JSON can hold it, and a file cannot
 
 
 def is_field(exported_object: str, name: str) -> bool:
-    """Tell whether a field can be asked for; `metadata.<name>` is one property of the metadata."""
+    """Return whether a field can be requested; `metadata.<name>` is one property of the metadata."""
     if name.partition(".")[0] == "metadata" and name != "metadata.":
         return exported_object not in WITHOUT_METADATA and not _HALF_CHARACTER.search(name)
     return name in FIELDS[exported_object]
 
 
 def is_filter(exported_object: str, name: str) -> bool:
-    """Tell whether rows can be filtered by a name."""
+    """Return whether rows can be filtered by a name."""
     if name.startswith(FILTER_PREFIXES.get(exported_object, ())):
         return not _HALF_CHARACTER.search(name)
     return name in FILTERS[exported_object]
 
 
 def column_of(exported_object: str, name: str) -> str | None:
-    """Return the column that a filter or an order means, if it means one."""
+    """Return the column that a filter or an order uses, or None."""
     if (exported_object, name) in _COLUMNS:
         return _COLUMNS[exported_object, name]
     is_column = name in FIELDS[exported_object] or name in ORDERS[exported_object]
@@ -100,7 +98,7 @@ def column_of(exported_object: str, name: str) -> str | None:
 
 
 def columns(fields: Iterable[str]) -> Iterator[str]:
-    """Yield the fields with `metadata` spread over one column per property."""
+    """Yield the columns of the fields; `metadata` has one for each property."""
     for name in fields:
         if name == "metadata":
             yield from _METADATA_COLUMNS
@@ -109,7 +107,7 @@ def columns(fields: Iterable[str]) -> Iterator[str]:
 
 
 def title(column: str) -> str:
-    """Return the title that stands over a column."""
+    """Return the header of a column."""
     kind, dot, property_name = column.partition(".")
     if dot:
         return property_name
