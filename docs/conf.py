@@ -46,8 +46,7 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     ("py:.*", r"(aiohttp|asyncio|collections|datetime|os|pathlib|tenacity|typing|yarl)\..*"),
     ("py:.*", r"(pandas|pd|polars|pl|pyarrow|pa|numpy)\..*"),
-    # Of the package's own: what annotations name and nobody needs to know.
-    ("py:class", r"voucherify_exports\.(_api\.parameters\.ExportOptions|_ground\.redact\.Redactor)"),
+    # Of the package's own, named only in annotations.
     ("py:class", r"voucherify_exports\.airflow\.hook\._Result"),
     ("py:class", r"datetime|Outcome|Reset|Edit"),  # as the sandbox writes them, for type checkers alone
 ]

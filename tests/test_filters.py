@@ -58,19 +58,19 @@ def operator_of(make: Callable[..., Condition]) -> str:
 
 class TestPublic:
     def test_every_name_is_in_the_package(self) -> None:
-        """What the module offers can be imported from the package, and says what it is."""
+        """Each name of the module can be imported from the package and has a docstring."""
         for name in filters.__all__:
             assert getattr(voucherify_exports, name) is getattr(filters, name)
             assert name in voucherify_exports.__all__
             assert getattr(filters, name).__doc__
 
     def test_one_function_for_each_operator(self) -> None:
-        """The functions make the catalog's operators, each once."""
+        """Each operator of the catalog has one function."""
         assert sorted(map(operator_of, OPERATOR_FUNCTIONS.values())) == sorted(OPERATORS)
 
     @pytest.mark.parametrize("name", sorted(OPERATOR_FUNCTIONS))
     def test_functions_are_named_like_their_operators(self, name: str) -> None:
-        """Python's names are the API's, but for keywords and one verb form."""
+        """Functions have the names of the API, except for keywords and one verb form."""
         operator = operator_of(OPERATOR_FUNCTIONS[name])
 
         assert operator == "$" + {"not_contains": "not_contain"}.get(name, name.rstrip("_"))
@@ -113,41 +113,41 @@ class TestWhere:
         assert where(MappingProxyType({"code": is_("A")})) == where(code=is_("A"))
 
     def test_any_of(self) -> None:
-        """One of the conditions suffices with the other junction."""
+        """`any_of` writes the junction `or`."""
         chosen = any_of({"metadata.city": is_("Kraków")}, code=contains("SUMMER"))
 
         assert chosen.junction == "or"
         assert chosen.to_dict() == {**where(dict(CITY), code=contains("SUMMER")).to_dict(), "junction": "or"}
 
-    def test_nothing_chosen(self) -> None:
-        """Without conditions there is the junction alone, as the API's own examples have it."""
+    def test_no_conditions(self) -> None:
+        """Without conditions only the junction is sent, as in the API's examples."""
         assert where().to_dict() == {"junction": "and"}
 
     @pytest.mark.parametrize("value", ["SUMMER", None, 1, ["SUMMER"], where(), is_, {"$is": ["SUMMER"]}])
     def test_refuses_what_is_no_condition(self, value: Any) -> None:
-        """A bare value is a slip, told with what to write."""
+        """A bare value is a TypeError that says what to write instead."""
         with pytest.raises(TypeError, match=r"'code' needs a condition such as is_\(…\)"):
             where(code=value)
 
     @pytest.mark.parametrize("value", [is_("SUMMER"), "code", ["code"], 0])
     def test_refuses_what_is_no_mapping(self, value: Any) -> None:
-        """A condition without its field is a slip as well."""
+        """A condition without its field is a TypeError."""
         with pytest.raises(TypeError, match="not a mapping"):
             where(value)
 
     def test_refuses_a_field_twice(self) -> None:
-        """A field in the mapping and among the keywords would lose one of them."""
+        """A field in the mapping and among the keywords would lose one condition."""
         with pytest.raises(ValueError, match="'code' is given twice: combine its conditions with &"):
             any_of({"code": is_("A")}, code=is_("B"))
 
     @pytest.mark.parametrize("value", ["or", is_("or")])
     def test_refuses_a_junction(self, value: Any) -> None:
-        """The junction is chosen by the function."""
+        """The function chooses the junction."""
         with pytest.raises(ValueError, match=r"any_of\(\) one of them"):
             where(junction=value)
 
     def test_is_a_value(self) -> None:
-        """Filters are compared, hashed, copied and pickled by what they say."""
+        """Filters are compared, hashed, copied and pickled by value."""
         chosen = where(dict(CITY), code=contains("S") & is_not("SUMMER"))
 
         assert pickle.loads(pickle.dumps(chosen)) == copy.deepcopy(chosen) == chosen
@@ -168,20 +168,20 @@ CITY = (("metadata.city", is_("Kraków")),)
 
 class TestCondition:
     def test_combines_any_number(self) -> None:
-        """`&` keeps the order, and however it is grouped the result is the same."""
+        """`&` keeps the order of the conditions and is associative."""
         a, b, c = contains("a"), is_not("b"), has_value()
 
         assert (a & b) & c == a & (b & c)
         assert list((a & b & c).to_dict()["conditions"]) == ["$contains", "$is_not", "$has_value"]
 
     def test_refuses_an_operator_twice(self) -> None:
-        """The API's object has room for one of them."""
-        with pytest.raises(ValueError, match=r"\$is_not is there twice"):
+        """The JSON object of the API has each operator once."""
+        with pytest.raises(ValueError, match=r"\$is_not is given twice"):
             _ = is_not("a") & contains("c") & is_not("b")
 
     @pytest.mark.parametrize("other", [1, "a", None, where(), {"$is": ["a"]}])
     def test_combines_conditions_only(self, other: Any) -> None:
-        """Anything else behind `&` is a TypeError."""
+        """`&` with anything but a condition is a TypeError."""
         with pytest.raises(TypeError, match="unsupported operand"):
             _ = is_("a") & other
 
@@ -192,12 +192,12 @@ class TestCondition:
 
     @pytest.mark.parametrize("make", [has_value, is_unknown])
     def test_without_a_value(self, make: Callable[[], Condition]) -> None:
-        """Two operators ask nothing but yes, and the API takes that as a bare `true`."""
+        """Two operators have no values: the API takes a bare `true`."""
         assert list(make().to_dict()["conditions"].values()) == [True]
 
     @pytest.mark.parametrize("make", OPERATOR_FUNCTIONS.values(), ids=list(OPERATOR_FUNCTIONS))
     def test_every_other_operator_has_a_list(self, make: Callable[..., Condition]) -> None:
-        """The API's schema has a list of values behind each operator."""
+        """In the API's schema each other operator has a list of values."""
         if make not in {has_value, is_unknown}:
             assert some_condition(make).to_dict() == {"conditions": {operator_of(make): ["1"]}}
 
@@ -222,7 +222,7 @@ class TestValues:
         ],
     )
     def test_as_the_api_writes_them(self, value: Any, wire: object) -> None:
-        """Times are UTC with milliseconds and Z, dates ISO 8601, the rest is JSON already."""
+        """Times are in UTC with milliseconds and Z, dates in ISO 8601; other values stay as they are."""
         (written,) = is_(value).to_dict()["conditions"]["$is"]
 
         assert written == wire
@@ -232,7 +232,7 @@ class TestValues:
 
     @pytest.mark.parametrize("make", [after, before, is_, is_not])
     def test_naive_times_are_refused(self, make: Callable[[datetime], Condition]) -> None:
-        """Nobody knows which moment a time without a zone is."""
+        """A time without a zone is ambiguous."""
         with pytest.raises(ValueError, match="2024-10-01 00:00:00 has no time zone: add one"):
             make(datetime(2024, 10, 1))  # noqa: DTZ001 - that is what is tested
 
@@ -244,13 +244,13 @@ class TestValues:
         ],
     )
     def test_times_beyond_the_calendar(self, moment: datetime) -> None:
-        """A moment that UTC has no year for is a ValueError as well."""
+        """A time outside the years of UTC is a ValueError."""
         with pytest.raises(ValueError, match="outside the years 1 to 9999 in UTC"):
             after(moment)
 
     @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
     def test_numbers_are_finite(self, number: float) -> None:
-        """JSON has no other numbers."""
+        """JSON has no infinity and no NaN."""
         with pytest.raises(ValueError, match=f"finite numbers, not {number}"):
             more_than(number)
 
@@ -258,7 +258,7 @@ class TestValues:
         "value", [None, b"a", Decimal(1), 1j, [1], {"a": 1}, timedelta(1), object(), is_("a"), where()]
     )
     def test_anything_else_is_refused(self, value: Any) -> None:
-        """The TypeError says what is taken, and what it got."""
+        """The TypeError names the types that are accepted and the one that was given."""
         with pytest.raises(TypeError, match=rf"takes str, bool, .*, not {type(value).__name__}$"):
             is_(value)
         with pytest.raises(TypeError, match="a filter takes"):
@@ -266,23 +266,23 @@ class TestValues:
 
     @pytest.mark.parametrize("values", [["a", "b"], ("a", "b"), {"a": 1, "b": 2}, iter(["a", "b"])])
     def test_lists_of_any_kind(self, values: Iterable[str]) -> None:
-        """Whatever gives values one by one is a list for the API."""
+        """Any iterable of values becomes a list."""
         assert in_(values).to_dict() == {"conditions": {"$in": ["a", "b"]}}
 
     @pytest.mark.parametrize("values", ["SUMMER", b"SUMMER"])
     def test_a_string_is_no_list(self, values: Any) -> None:
-        """A string would be taken for a list of its letters."""
+        """A string would be read as a list of its letters."""
         with pytest.raises(TypeError, match=r"\$not_in takes a list of values: write \[b?'SUMMER'\]"):
             not_in(values)
 
     def test_no_value_at_all(self) -> None:
-        """An empty list would choose nothing, or everything."""
+        """It is open whether an empty list would match nothing or everything."""
         with pytest.raises(ValueError, match=r"\$in needs at least one value"):
             in_([])
 
     @given(st.datetimes(min_value=datetime(2, 1, 1), timezones=st.timezones()))  # noqa: DTZ001 - as hypothesis wants it
-    def test_every_moment_comes_back(self, moment: datetime) -> None:
-        """The text is the same moment, cut to milliseconds, whatever the zone was."""
+    def test_round_trip_of_a_time(self, moment: datetime) -> None:
+        """The text is the same time, cut to milliseconds, for all zones."""
         (text,) = after(moment).to_dict()["conditions"]["$after"]
 
         assert text[-5::4] == ".Z"
@@ -291,11 +291,11 @@ class TestValues:
 
 class TestFiltersToWire:
     def test_filters(self) -> None:
-        """Filters give their wire form."""
+        """`Filters` are converted to the API's JSON form."""
         assert filters_to_wire(where(code=is_("A"))) == where(code=is_("A")).to_dict()
 
-    def test_a_dictionary_is_taken_as_it_is(self) -> None:
-        """The API's own form goes through unchanged, whatever it holds, as a copy."""
+    def test_a_dictionary_is_copied(self) -> None:
+        """A dictionary is copied without changes, also what is unknown in it."""
         given = {
             "junction": "OR",
             "code": {"conditions": {"$is": ["A", 1, 2.5, True, None, {"a": []}], "$today": True}},
@@ -309,7 +309,7 @@ class TestFiltersToWire:
         assert given["code"] == {"conditions": {"$is": ["A", 1, 2.5, True, None, {"a": []}], "$today": True}}
 
     def test_times_and_tuples_inside(self) -> None:
-        """Values are written as by the functions, at any depth."""
+        """Values are converted as by the functions, at any depth."""
         given = MappingProxyType({"created_at": {"conditions": {"$after": (OCTOBER, date(2024, 10, 1))}}})
 
         assert filters_to_wire(given) == {
@@ -327,13 +327,13 @@ class TestFiltersToWire:
         ],
     )
     def test_refuses_what_no_json_holds(self, value: object, error: type[Exception]) -> None:
-        """What would fail, or mean nothing, on its way to the API is told here."""
+        """Values that JSON cannot hold raise an error before anything is sent."""
         with pytest.raises(error):
             filters_to_wire({"code": {"conditions": {"$is": [value]}}})
 
     @pytest.mark.parametrize("value", [is_("SUMMER"), "code", ["code"], None])
     def test_refuses_what_is_no_mapping(self, value: Any) -> None:
-        """A condition without its field, or a list, cannot be filters."""
+        """A condition without its field and a list are not filters."""
         with pytest.raises(TypeError, match="not a mapping"):
             filters_to_wire(value)
 
@@ -352,7 +352,7 @@ class TestFiltersToWire:
         )
     )
     def test_any_json_goes_through(self, wire: dict[str, object]) -> None:
-        """Whatever is JSON already stays what it is."""
+        """Any JSON object is returned unchanged."""
         assert filters_to_wire(wire) == wire
 
     @given(
@@ -365,7 +365,7 @@ class TestFiltersToWire:
     def test_filters_are_json_for_every_operator(
         self, choose: Callable[..., Filters], operators: dict[str, Callable[..., Condition]]
     ) -> None:
-        """Every field is there with its operator, and the wire form survives being sent."""
+        """Each field has its operator, and the JSON form survives a round trip."""
         wire = choose({name: some_condition(make) for name, make in operators.items()}).to_dict()
 
         assert json.loads(json.dumps(wire)) == wire == filters_to_wire(wire)

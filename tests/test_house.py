@@ -25,7 +25,7 @@ WINGS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"sandbox", *PUBLIC},
     "airflow": PUBLIC,
-    PACKAGE: {"sandbox", "_api.settings", "_files.download", "_ground", "_version", *PUBLIC},
+    PACKAGE: {"sandbox", "_api.creates", "_api.settings", "_files.download", "_ground", "_version", *PUBLIC},
     "notebook": {"client", *VOCABULARY},
     "client": {"tables", "_files", "_waiting", "_api", "_ground", *VOCABULARY},
     "tables": {"_files", "_ground", *VOCABULARY},

@@ -6,6 +6,7 @@
 
 from typing import TYPE_CHECKING
 
+from ._api.creates import ExportOptions
 from ._api.settings import ClientOptions
 from ._files.download import Progress
 from ._ground.clock import Clock, SystemClock
@@ -122,6 +123,7 @@ __all__ = [
     "Export",
     "ExportFailedError",
     "ExportNotFoundError",
+    "ExportOptions",
     "ExportPage",
     "ExportParameters",
     "ExportResult",

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from attrs import frozen
 
-from ._api.creates import Creates
+from ._api.creates import Creates, ExportOptions, accepts_strict
 from ._api.endpoints import ApiPoller, Endpoints, check_list, each_export
-from ._api.parameters import ExportOptions
 from ._api.quota import Quota
 from ._api.settings import ClientOptions, Settings, check_range, signature_of_client
 from ._api.transport import Transport
@@ -327,6 +326,7 @@ class ExportsClient(Creates):
         await in_thread(partial(check_extra, extra))  # which imports
         return await self._table_downloads.to_table(export, convert, options)
 
+    @accepts_strict
     async def export_to(
         self,
         path: str | os.PathLike[str],

@@ -53,20 +53,20 @@ _WireValue: TypeAlias = str | bool | int | float
 
 @frozen
 class Condition:
-    """What one field must fulfil, made by functions such as `after` and `contains`; `&` demands both.
+    """A condition on one field, as functions such as `after` and `contains` make it.
 
-    Raises `ValueError` when both sides have the same operator.
+    `&` requires both of two conditions, and raises `ValueError` when they have the same operator.
     """
 
-    # By operator; values are a tuple, or True where the API takes that instead of a list.
+    # Pairs of an operator and its values: a tuple, or True where the API takes that instead of a list.
     _operators: tuple[tuple[str, tuple[_WireValue, ...] | Literal[True]], ...]
 
     def __and__(self, other: "Condition") -> "Condition":
         if not isinstance(other, Condition):  # pyright: ignore[reportUnnecessaryIsInstance]  # & takes anything
             return NotImplemented
-        twice = dict(self._operators).keys() & dict(other._operators).keys()
-        if twice:
-            raise ValueError(f"{min(twice)} is there twice, and the API takes it once for a field")
+        repeated = dict(self._operators).keys() & dict(other._operators).keys()
+        if repeated:
+            raise ValueError(f"{min(repeated)} is given twice, and the API takes it once for a field")
         return Condition(self._operators + other._operators)
 
     def __bool__(self) -> bool:
@@ -81,7 +81,7 @@ class Condition:
 
 @frozen
 class Filters:
-    """Conditions on fields, made by `where` and `any_of`."""
+    """Conditions on fields, as `where` and `any_of` make them."""
 
     junction: Literal["and", "or"]
     _conditions: tuple[tuple[str, Condition], ...]
@@ -95,16 +95,17 @@ class Filters:
 
 
 def where(mapping: Mapping[str, Condition] | None = None, /, **conditions: Condition) -> Filters:
-    """Records that fulfil every condition, given by field.
+    """Filters that keep the records which meet all conditions.
 
-    The mapping is for names that are no identifiers, such as `metadata.city`. Raises `TypeError` for
-    what is no condition, `ValueError` for a field that is given twice.
+    The name of an argument is that of a field. Names that are not Python identifiers, such as
+    `metadata.city`, go into the mapping. Raises `TypeError` for a value that is not a condition, and
+    `ValueError` for a field that is given twice.
     """
     return _filters("and", mapping, conditions)
 
 
 def any_of(mapping: Mapping[str, Condition] | None = None, /, **conditions: Condition) -> Filters:
-    """Records that fulfil at least one of the conditions; given as for `where`."""
+    """Filters that keep the records which meet one condition or more; arguments as for `where`."""
     return _filters("or", mapping, conditions)
 
 
@@ -112,15 +113,15 @@ def _filters(
     junction: Literal["and", "or"], mapping: Mapping[str, object] | None, keywords: Mapping[str, object]
 ) -> Filters:
     named = {} if mapping is None else {**mapping}
-    if twice := named.keys() & keywords.keys():
-        raise ValueError(f"{min(twice)!r} is given twice: combine its conditions with &")
+    if repeated := named.keys() & keywords.keys():
+        raise ValueError(f"{min(repeated)!r} is given twice: combine its conditions with &")
     named |= keywords
     return Filters(junction, tuple((name, _condition(name, given)) for name, given in named.items()))
 
 
 def _condition(name: str, given: object) -> Condition:
     if name == "junction":
-        raise ValueError("'junction' is no field: where() demands all conditions, any_of() one of them")
+        raise ValueError("'junction' is not a field: where() requires all conditions, any_of() one of them")
     if not isinstance(given, Condition):
         raise TypeError(
             f"{name!r} needs a condition such as is_(…) or contains(…), not {type(given).__name__}"
@@ -129,32 +130,32 @@ def _condition(name: str, given: object) -> Condition:
 
 
 def filters_to_wire(filters: Filters | Mapping[str, object]) -> dict[str, Any]:
-    """The API's JSON form of filters, or a copy of a mapping that has that form already.
+    """The API's JSON form of filters; a mapping that has this form already is copied.
 
-    Times and dates in the mapping are written as the API takes them. Raises `TypeError` and
-    `ValueError` as the operators do.
+    Times and dates in the mapping are converted to the API's form. Raises `TypeError` and `ValueError`
+    for values that no operator accepts.
     """
     if isinstance(filters, Filters):
         return filters.to_dict()
-    return {name: _copy(value) for name, value in {**filters}.items()}
+    return {name: _json_copy(value) for name, value in {**filters}.items()}
 
 
-def _copy(value: Any) -> Any:
+def _json_copy(value: Any) -> Any:
     match value:
         case None:
             return None
         case {**mapping}:
-            return {name: _copy(inner) for name, inner in mapping.items()}
+            return {name: _json_copy(inner) for name, inner in mapping.items()}
         case [*values]:
-            return [_copy(inner) for inner in values]
+            return [_json_copy(inner) for inner in values]
         case _:
-            return _wire(value)
+            return _to_wire(value)
 
 
-def _wire(value: object) -> _WireValue:
+def _to_wire(value: object) -> _WireValue:
     match value:
         case datetime():
-            return _time(value)
+            return _utc_text(value)
         case date():
             return value.isoformat()
         case float() if not math.isfinite(value):
@@ -167,7 +168,7 @@ def _wire(value: object) -> _WireValue:
             )
 
 
-def _time(moment: datetime) -> str:
+def _utc_text(moment: datetime) -> str:
     if moment.utcoffset() is None:
         raise ValueError(f"{moment} has no time zone: add one, such as tzinfo=UTC")
     try:
@@ -177,51 +178,57 @@ def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _one(operator: str, value: Value) -> Condition:
-    return Condition(((operator, (_wire(value),)),))
+def _with_value(operator: str, value: Value) -> Condition:
+    return Condition(((operator, (_to_wire(value),)),))
 
 
-def _many(operator: str, values: Iterable[Value]) -> Condition:
+def _with_values(operator: str, values: Iterable[Value]) -> Condition:
     if isinstance(values, str | bytes):
         raise TypeError(f"{operator} takes a list of values: write [{values!r}]")
-    wire = tuple(map(_wire, values))
+    wire = tuple(map(_to_wire, values))
     if not wire:
         raise ValueError(f"{operator} needs at least one value")
     return Condition(((operator, wire),))
 
 
 def after(moment: datetime | date | str) -> Condition:
-    """Later than a time (aware; sent in UTC, cut to milliseconds) or a date: `$after`."""
-    return _one("$after", moment)
+    """Later than a date or a time: `$after`.
+
+    A datetime must be aware. It is sent in UTC, cut to milliseconds.
+    """
+    return _with_value("$after", moment)
 
 
 def before(moment: datetime | date | str) -> Condition:
-    """Earlier than a time (aware; sent in UTC, cut to milliseconds) or a date: `$before`."""
-    return _one("$before", moment)
+    """Earlier than a date or a time: `$before`.
+
+    A datetime must be aware. It is sent in UTC, cut to milliseconds.
+    """
+    return _with_value("$before", moment)
 
 
 def is_(value: Value) -> Condition:
     """Exactly this value: `$is`."""
-    return _one("$is", value)
+    return _with_value("$is", value)
 
 
 def is_not(value: Value) -> Condition:
     """Any other value: `$is_not`."""
-    return _one("$is_not", value)
+    return _with_value("$is_not", value)
 
 
 def in_(values: Iterable[Value]) -> Condition:
-    """One of these values, at least one: `$in`."""
-    return _many("$in", values)
+    """One of these values: `$in`; `ValueError` for no value."""
+    return _with_values("$in", values)
 
 
 def not_in(values: Iterable[Value]) -> Condition:
-    """None of these values, at least one: `$not_in`."""
-    return _many("$not_in", values)
+    """None of these values: `$not_in`; `ValueError` for no value."""
+    return _with_values("$not_in", values)
 
 
 def has_value() -> Condition:
-    """Some value, whichever: `$has_value`."""
+    """Any value: `$has_value`."""
     return Condition((("$has_value", True),))
 
 
@@ -231,91 +238,91 @@ def is_unknown() -> Condition:
 
 
 def contains(text: str) -> Condition:
-    """With this text somewhere: `$contains`."""
-    return _one("$contains", text)
+    """Contains this text: `$contains`."""
+    return _with_value("$contains", text)
 
 
 def not_contains(text: str) -> Condition:
-    """With this text nowhere: `$not_contain`."""
-    return _one("$not_contain", text)
+    """Does not contain this text: `$not_contain`."""
+    return _with_value("$not_contain", text)
 
 
 def starts_with(text: str) -> Condition:
-    """With this text at the beginning: `$starts_with`."""
-    return _one("$starts_with", text)
+    """Starts with this text: `$starts_with`."""
+    return _with_value("$starts_with", text)
 
 
 def ends_with(text: str) -> Condition:
-    """With this text at the end: `$ends_with`."""
-    return _one("$ends_with", text)
+    """Ends with this text: `$ends_with`."""
+    return _with_value("$ends_with", text)
 
 
 def more_than(value: float) -> Condition:
     """Greater than a number: `$more_than`."""
-    return _one("$more_than", value)
+    return _with_value("$more_than", value)
 
 
 def less_than(value: float) -> Condition:
     """Less than a number: `$less_than`."""
-    return _one("$less_than", value)
+    return _with_value("$less_than", value)
 
 
 def more_than_equal(value: float) -> Condition:
-    """A number or greater: `$more_than_equal`."""
-    return _one("$more_than_equal", value)
+    """Greater than a number or equal to it: `$more_than_equal`."""
+    return _with_value("$more_than_equal", value)
 
 
 def less_than_equal(value: float) -> Condition:
-    """A number or less: `$less_than_equal`."""
-    return _one("$less_than_equal", value)
+    """Less than a number or equal to it: `$less_than_equal`."""
+    return _with_value("$less_than_equal", value)
 
 
 def is_days_ago(days: int) -> Condition:
-    """Exactly so many days ago: `$is_days_ago`."""
-    return _one("$is_days_ago", days)
+    """Exactly this number of days ago: `$is_days_ago`."""
+    return _with_value("$is_days_ago", days)
 
 
 def is_days_in_future(days: int) -> Condition:
-    """Exactly so many days from now: `$is_days_in_future`."""
-    return _one("$is_days_in_future", days)
+    """Exactly this number of days from now: `$is_days_in_future`."""
+    return _with_value("$is_days_in_future", days)
 
 
-# The reference gives no unit for the next four; days are that of the two above.
+# The reference gives no unit for the next four: days are assumed, as for the two above.
 
 
 def more_than_ago(days: int) -> Condition:
-    """More than so many days ago: `$more_than_ago`."""
-    return _one("$more_than_ago", days)
+    """More than this number of days ago: `$more_than_ago`."""
+    return _with_value("$more_than_ago", days)
 
 
 def less_than_ago(days: int) -> Condition:
-    """Less than so many days ago: `$less_than_ago`."""
-    return _one("$less_than_ago", days)
+    """Less than this number of days ago: `$less_than_ago`."""
+    return _with_value("$less_than_ago", days)
 
 
 def more_than_future(days: int) -> Condition:
-    """More than so many days from now: `$more_than_future`."""
-    return _one("$more_than_future", days)
+    """More than this number of days from now: `$more_than_future`."""
+    return _with_value("$more_than_future", days)
 
 
 def less_than_future(days: int) -> Condition:
-    """Less than so many days from now: `$less_than_future`."""
-    return _one("$less_than_future", days)
+    """Less than this number of days from now: `$less_than_future`."""
+    return _with_value("$less_than_future", days)
 
 
-# The reference names the next three and says nothing of them; they are read as Voucherify names them.
+# The reference only names the next three: their meaning is read off their names.
 
 
 def count(number: int) -> Condition:
-    """Exactly so many entries: `$count`."""
-    return _one("$count", number)
+    """Exactly this number of entries: `$count`."""
+    return _with_value("$count", number)
 
 
 def count_less(number: int) -> Condition:
     """Fewer entries than this: `$count_less`."""
-    return _one("$count_less", number)
+    return _with_value("$count_less", number)
 
 
 def count_more(number: int) -> Condition:
     """More entries than this: `$count_more`."""
-    return _one("$count_more", number)
+    return _with_value("$count_more", number)

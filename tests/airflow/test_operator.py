@@ -242,13 +242,13 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("wrong", "reason"),
         [
-            ({"fields": ["vaule"]}, "'vaule' is no field (nearest: value)"),
+            ({"fields": ["vaule"]}, "unknown field 'vaule'; did you mean 'value'"),
             ({"output_path": "vouchers.xml"}, "the path must end in one of .csv"),
             ({"output_path": "s3://lake/vouchers.csv"}, "No filesystem registered for scheme s3"),
-            ({"fields": "{{ 'code' }}"}, "fields are a list of names"),
-            ({"fields": "code", "check_catalog": False}, "fields are a list of names"),
+            ({"fields": "{{ 'code' }}"}, "fields must be a list of names"),
+            ({"fields": "code", "check_catalog": False}, "fields must be a list of names"),
             ({"filters": {"code": {"conditions": {"$is": [b"x"]}}}}, "a filter takes str"),
-            ({"exported_object": "vuocher"}, "'vuocher' is no exported object (nearest: voucher)"),
+            ({"exported_object": "vuocher"}, "unknown exported object 'vuocher'; did you mean 'voucher'"),
         ],
     )
     def test_wrong_arguments_are_not_retried(

@@ -80,7 +80,7 @@ class TestEvent:
     @pytest.mark.parametrize(
         ("outcome", "error", "reason"),
         [
-            ("ERROR", "ExportFailedError", "ended in ERROR at Voucherify"),
+            ("ERROR", "ExportFailedError", "ended in ERROR"),
             (None, "ExportNotFoundError", "404"),
         ],
     )

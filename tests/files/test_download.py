@@ -551,7 +551,7 @@ class TestExportTo:
 
     async def test_an_unknown_field(self, sandbox: Sandbox, client: ExportsClient, tmp_path: Path) -> None:
         """An unknown field is refused before anything is sent."""
-        with pytest.raises(ValueError, match="nearest: code"):
+        with pytest.raises(ValueError, match="did you mean 'code'"):
             await client.export_to(tmp_path / "file.csv", "voucher", fields=["cod"])
         assert sandbox.requests == []
         assert names(tmp_path) == set()

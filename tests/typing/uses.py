@@ -159,7 +159,9 @@ async def creating(client: ExportsClient, since: datetime, names: set[str]) -> E
     )
     assert_type(export, Export)
     await client.create_order_export(fields=("id", "status"), filters={"junction": "and"})
-    await client.create_voucher_transactions_export("SUMMER-2026", strict=False)
+    await client.create_voucher_transactions_export("SUMMER-2026", check_catalog=False)
+    await client.create_export("voucher", strict=False)  # deprecated
+    await client.create_order_export(strict=False)  # deprecated
     return await client.create_points_expiration_export("camp_1")
 
 

@@ -40,7 +40,7 @@ class TaskExport:
         if export is None:
             self._store_state(requested_at=datetime.now(UTC).isoformat())
             export = await client.create_export(
-                self._request["exported_object"], **self._request.get("parameters", {}), strict=False
+                self._request["exported_object"], **self._request.get("parameters", {}), check_catalog=False
             )
         self._store_state(export_id=export.id)
         return export.id

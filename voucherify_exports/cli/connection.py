@@ -177,4 +177,4 @@ def _refusals_are_usage() -> Generator[None]:
     except (MissingExtraError, TableError):
         raise
     except ValueError as error:
-        raise typer.BadParameter(str(error).replace("strict=False", "--unchecked")) from None
+        raise typer.BadParameter(str(error).replace("check_catalog=False", "--unchecked")) from None

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .._api.parameters import ExportOptions
+from .. import ExportOptions
 from ..filters import Filters
 from ..models import Export, ExportStatus
 from .boundary import complain
@@ -42,7 +42,7 @@ def creation(
         "order": order,
         "filters": filters,
         "campaign_id": campaign_id,
-        "strict": not unchecked,
+        "check_catalog": not unchecked,
     }
 
 

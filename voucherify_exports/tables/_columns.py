@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
 
-from ..catalog import CATALOG, CatalogEntry, ColumnType
+from ..catalog import CATALOG, CatalogEntry, ColumnType, check_fields
 from ..models import Export
 from ._csv import Record
 
@@ -39,8 +39,7 @@ class Origin:
     @classmethod
     def from_export(cls, export: Export | str | None, fields: Sequence[str] | None = None) -> "Origin":
         """The origin of the file of an export, or of any export of an exported object."""
-        if isinstance(fields, str):
-            raise TypeError(f"fields are a list of names: write [{fields!r}]")
+        check_fields(fields)
         requested = None if fields is None else tuple(fields)
         if isinstance(export, Export):
             parameters = export.parameters

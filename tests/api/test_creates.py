@@ -1,7 +1,10 @@
+import asyncio
+import inspect
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,7 +20,7 @@ from voucherify_exports import (
     PollPolicy,
     Sandbox,
 )
-from voucherify_exports._api.parameters import payload_of
+from voucherify_exports._api.creates import payload_of
 from voucherify_exports.filters import after, any_of, before, contains, is_, where
 
 Connect = Callable[..., ExportsClient]
@@ -43,7 +46,7 @@ def parameters_of(exported_object: str, **options: Any) -> Any:
 
 class TestPayloadOf:
     def test_is_empty_for_nothing(self) -> None:
-        """Voucherify chooses what is not given."""
+        """Nothing is sent for an option that is not given."""
         assert payload_of("voucher") == {}
         assert payload_of("voucher", fields=None, order=None, filters=None, campaign_id=None) == {}
 
@@ -61,7 +64,7 @@ class TestPayloadOf:
         ],
     )
     def test_holds_what_is_given_alone(self, given: dict[str, Any]) -> None:
-        """What is empty is given, too."""
+        """An empty value is sent."""
         assert payload_of("voucher", **given) == {"parameters": given}
 
     @pytest.mark.parametrize(
@@ -77,24 +80,24 @@ class TestPayloadOf:
         ids=lambda fields: type(fields).__name__,
     )
     def test_fields_are_any_names_in_their_order(self, fields: Any) -> None:
-        """Also those that can be looked at only once, and members of an enum."""
+        """Iterators and members of an enum are accepted."""
         assert parameters_of("voucher", fields=fields) == {"fields": ["code", "metadata.city"]}
 
-    @pytest.mark.parametrize("strict", [True, False])
-    def test_one_str_is_no_list_of_fields(self, *, strict: bool) -> None:
-        """It would be taken for its characters."""
+    @pytest.mark.parametrize("check_catalog", [True, False])
+    def test_one_str_is_no_list_of_fields(self, *, check_catalog: bool) -> None:
+        """A string would be read as a list of its letters."""
         with pytest.raises(TypeError, match=r"write \['code'\]"):
-            payload_of("voucher", fields="code", strict=strict)
+            payload_of("voucher", fields="code", check_catalog=check_catalog)
 
     @pytest.mark.parametrize("exported_object", [ExportedObject.VOUCHER, "voucher"])
     def test_an_object_is_a_member_or_its_name(self, exported_object: str) -> None:
-        """Either is checked as what it is."""
+        """Both are checked against the entry of the object."""
         assert parameters_of(exported_object, fields=["code"]) == {"fields": ["code"]}
-        with pytest.raises(ValueError, match="voucher export: 'cod' is no field"):
+        with pytest.raises(ValueError, match="voucher export: unknown field 'cod'"):
             payload_of(exported_object, fields=["cod"])
 
     def test_filters_written_as_python(self) -> None:
-        """They go out in the API's own form."""
+        """They are sent in the API's JSON form."""
         recent = after(NEW_YEAR) & before(datetime(2026, 2, 1, tzinfo=UTC))
         filters = any_of({"metadata.city": is_("Kraków")}, created_at=recent, code=contains("SUMMER"))
 
@@ -111,40 +114,44 @@ class TestPayloadOf:
         }
 
     def test_filters_as_the_api_has_them(self) -> None:
-        """They are copied, and times in them are written as the API takes them."""
+        """They are copied, and times in them are converted to the API's form."""
         filters = {"junction": "and", "created_at": {"conditions": {"$after": [NEW_YEAR]}}}
         sent = parameters_of("voucher", filters=filters)["filters"]
 
         assert sent == {"junction": "and", "created_at": SINCE}
         assert filters["created_at"] == {"conditions": {"$after": [NEW_YEAR]}}
 
-    @pytest.mark.parametrize("strict", [True, False])
-    def test_a_time_needs_a_zone(self, *, strict: bool) -> None:
-        """Nobody could say which moment it is, whatever the catalog knows."""
+    @pytest.mark.parametrize("check_catalog", [True, False])
+    def test_a_time_needs_a_zone(self, *, check_catalog: bool) -> None:
+        """A time without a zone is ambiguous, with and without the check of the catalog."""
         naive = {"created_at": {"conditions": {"$after": [NEW_YEAR.replace(tzinfo=None)]}}}
         with pytest.raises(ValueError, match="has no time zone"):
-            payload_of("voucher", filters=naive, strict=strict)
+            payload_of("voucher", filters=naive, check_catalog=check_catalog)
 
     @pytest.mark.parametrize(
-        ("exported_object", "slip", "problem"),
+        ("exported_object", "typo", "problem"),
         [
-            ("voucher", {"fields": ["code", "vlaue"]}, r"'vlaue' is no field \(nearest: value\)"),
-            ("voucher", {"order": "-vlaue"}, "'-vlaue' is no order"),
-            ("voucher", {"filters": where(coed=is_("A"))}, r"'coed' is no filter \(nearest: code"),
-            ("voucher", {"filters": {"code": {"conditions": {"$si": ["A"]}}}}, "'\\$si' is no operator"),
-            ("order", {"campaign_id": "camp_1"}, "a campaign_id goes with voucher"),
-            ("vouchers", {}, r"'vouchers' is no exported object \(nearest: voucher"),
+            ("voucher", {"fields": ["code", "vlaue"]}, r"unknown field 'vlaue'; did you mean 'value'\?"),
+            ("voucher", {"order": "-vlaue"}, "unknown order '-vlaue'"),
+            ("voucher", {"filters": where(coed=is_("A"))}, r"unknown filter 'coed'; did you mean 'code'\?"),
+            (
+                "voucher",
+                {"filters": {"code": {"conditions": {"$si": ["A"]}}}},
+                r"filter 'code': unknown operator '\$si'",
+            ),
+            ("order", {"campaign_id": "camp_1"}, "only voucher exports take a campaign_id"),
+            ("vouchers", {}, r"unknown exported object 'vouchers'; did you mean 'voucher"),
         ],
     )
-    def test_a_slip(self, exported_object: str, slip: dict[str, Any], problem: str) -> None:
-        """It is told with what is nearest, unless anything is to be sent."""
+    def test_a_typo(self, exported_object: str, typo: dict[str, Any], problem: str) -> None:
+        """It is reported with a suggestion, unless `check_catalog=False`."""
         with pytest.raises(ValueError, match=problem):
-            payload_of(exported_object, **slip)
-        sent = payload_of(exported_object, **slip, strict=False)
-        assert sent.get("parameters", {}).keys() == slip.keys()
+            payload_of(exported_object, **typo)
+        sent = payload_of(exported_object, **typo, check_catalog=False)
+        assert sent.get("parameters", {}).keys() == typo.keys()
 
     def test_is_json(self) -> None:
-        """Names of enums are their values there."""
+        """Members of enums are sent as their values."""
         payload = payload_of(ExportedObject.VOUCHER, fields=Field, order=Field.CODE)
 
         assert json.loads(json.dumps(payload)) == {
@@ -153,7 +160,7 @@ class TestPayloadOf:
 
 
 class Within(NamedTuple):
-    """A create of what belongs to one thing, which its path names and its filters echo."""
+    """A create that is restricted to one resource, which its path names and its filters echo."""
 
     name: str
     exported_object: str
@@ -196,7 +203,7 @@ within = pytest.mark.parametrize("create", TRANSACTIONS, ids=lambda create: crea
 
 
 def owner(sandbox: Sandbox, create: Within) -> str:
-    """The id of a loyalty card, or of its campaign: each create has something to find there."""
+    """The id of a loyalty card or of its campaign, which every create of this kind finds."""
     row = next(
         row for row in range(100) if sandbox.cell("voucher", "voucher_type", row=row) == "LOYALTY_CARD"
     )
@@ -211,25 +218,25 @@ class Plain(str, Enum):  # noqa: UP042 - as older code has them, whose str() is 
 
 class TestNames:
     def test_of_any_enum(self) -> None:
-        """A member stands for its value."""
+        """A member of an enum is sent as its value."""
         payload = payload_of(Plain.VOUCHER, fields=[Plain.CODE], order=Plain.NEWEST)
         assert json.loads(json.dumps(payload)) == {"parameters": {"fields": ["code"], "order": "-created_at"}}
 
     async def test_of_the_object(self, sandbox: Sandbox, connect: Connect) -> None:
-        """Also where it is named itself."""
+        """The exported object can be a member of such an enum."""
         assert (await connect().create_export(Plain.VOUCHER)).exported_object == "voucher"
 
     @pytest.mark.parametrize("name", [None, 1, b"code"])
     def test_what_is_no_name(self, name: Any) -> None:
-        """Even where nothing is checked."""
-        with pytest.raises(TypeError, match=r"a field is a str, not (NoneType|int|bytes)"):
-            payload_of("voucher", fields=[name], strict=False)
+        """A field that is not a string is a TypeError, also with `check_catalog=False`."""
+        with pytest.raises(TypeError, match=r"a field must be a str, not (NoneType|int|bytes)"):
+            payload_of("voucher", fields=[name], check_catalog=False)
 
 
 class TestCreateExport:
     @pytest.mark.parametrize("exported_object", [ExportedObject.VOUCHER, "voucher"])
     async def test_makes_one(self, connect: Connect, sandbox: Sandbox, exported_object: str) -> None:
-        """The request is the documented one, and the answer echoes it."""
+        """The request is the documented one, and the response echoes it."""
         options = {**OPTIONS, "campaign_id": sandbox.cell("voucher", "campaign_id")}
         export = await connect().create_export(exported_object, **options)
 
@@ -250,16 +257,16 @@ class TestCreateExport:
 
     @pytest.mark.parametrize("exported_object", [each.value for each in ExportedObject])
     async def test_of_every_object(self, connect: Connect, sandbox: Sandbox, exported_object: str) -> None:
-        """Voucherify knows more of them than its reference lists."""
+        """All ten objects can be exported, also those that the reference does not list."""
         export = await connect().create_export(exported_object)
 
         assert sandbox.requests[0].status == 200
         assert export.exported_object == exported_object
 
     async def test_what_is_not_known_yet(self, connect: Connect, sandbox: Sandbox) -> None:
-        """With `strict=False` an object of tomorrow can be created today."""
+        """With `check_catalog=False` an object that the catalog does not know can be exported."""
         sandbox.fail(method="POST", body=wire(exported_object="reward", status="SCHEDULED", result=None))
-        export = await connect().create_export("reward", fields=["name"], strict=False)
+        export = await connect().create_export("reward", fields=["name"], check_catalog=False)
 
         assert json.loads(sandbox.requests[0].body) == {
             "exported_object": "reward",
@@ -267,8 +274,8 @@ class TestCreateExport:
         }
         assert export.exported_object == "reward"
 
-    async def test_from_the_create_to_the_list(self) -> None:
-        """It is scheduled first, is awaited, and stands in the list from the first moment on."""
+    async def test_create_wait_and_list(self) -> None:
+        """The export is scheduled, in the list at once, and done after the wait."""
         now = [1_700_000_000.0]
         async with (
             Sandbox(clock=lambda: now[0], scheduled_for=10, in_progress_for=10) as sandbox,
@@ -290,7 +297,7 @@ class TestCreateExport:
 
 class TestCreateOrderExport:
     async def test_makes_one(self, connect: Connect, sandbox: Sandbox) -> None:
-        """The path says what is exported, and the body how."""
+        """The path names the object, and the body has the parameters."""
         export = await connect().create_order_export(**OPTIONS)
 
         (request,) = sandbox.requests
@@ -300,7 +307,7 @@ class TestCreateOrderExport:
         assert export.to_dict()["parameters"] == SENT
 
     async def test_without_parameters(self, connect: Connect, sandbox: Sandbox) -> None:
-        """The body is an object all the same."""
+        """The body is an empty object."""
         await connect().create_order_export()
 
         assert sandbox.requests[0].body == b"{}"
@@ -309,7 +316,7 @@ class TestCreateOrderExport:
 @within
 class TestCreateWithin:
     async def test_makes_one(self, connect: Connect, sandbox: Sandbox, create: Within) -> None:
-        """The API adds a filter of its own to those that were sent."""
+        """The API adds its own filter to those that were sent."""
         id = owner(sandbox, create)
         own = {create.column: {"conditions": {"$in": [id]}}}
         options = OPTIONS
@@ -327,7 +334,7 @@ class TestCreateWithin:
         assert export.to_dict()["parameters"] == echo
 
     async def test_without_parameters(self, connect: Connect, sandbox: Sandbox, create: Within) -> None:
-        """The junction of the API's own filter is written as the API writes it."""
+        """The response has the API's own filter with its junction `AND`."""
         id = owner(sandbox, create)
         client = connect()
         export = await getattr(client, create.name)(id)
@@ -341,7 +348,7 @@ class TestCreateWithin:
     async def test_an_odd_name_arrives_as_it_is(
         self, connect: Connect, sandbox: Sandbox, create: Within, name: str
     ) -> None:
-        """People write such codes; that there is no such thing is said of the very one."""
+        """Such names are sent unchanged, and the error names them unchanged."""
         with pytest.raises(ExportNotFoundError) as caught:
             await getattr(connect(), create.name)(name)
 
@@ -352,20 +359,20 @@ class TestCreateWithin:
     async def test_a_name_of_another_path(
         self, connect: Connect, sandbox: Sandbox, create: Within, name: str
     ) -> None:
-        """What would ask for something else is refused before anything is sent."""
+        """A name that would change the path is refused before anything is sent."""
         with pytest.raises(ConfigurationError):
             await getattr(connect(), create.name)(name)
         assert sandbox.requests == []
 
     async def test_a_name_is_a_str(self, connect: Connect, sandbox: Sandbox, create: Within) -> None:
-        """Anything else is a TypeError."""
+        """A name that is not a string is a TypeError."""
         with pytest.raises(TypeError, match=r"an? .* must be a str, not int"):
             await getattr(connect(), create.name)(7)
         assert sandbox.requests == []
 
 
 async def test_a_campaign_by_its_name(connect: Connect, sandbox: Sandbox) -> None:
-    """Of any alphabet."""
+    """A campaign can be named in any alphabet."""
     name = "Święta"
     assert name in {sandbox.cell("voucher", "campaign", row=row) for row in range(100)}
     export = await connect().create_campaign_transactions_export(name)
@@ -375,7 +382,7 @@ async def test_a_campaign_by_its_name(connect: Connect, sandbox: Sandbox) -> Non
 
 
 async def made(client: ExportsClient, sandbox: Sandbox, name: str, **options: Any) -> Any:
-    """Call a create by its name, for something that exists."""
+    """Call the create of this name for a resource that exists."""
     arguments = {create.name: owner(sandbox, create) for create in TRANSACTIONS} | {"create_export": "order"}
     return await getattr(client, name)(*([arguments[name]] if name in arguments else []), **options)
 
@@ -385,24 +392,24 @@ async def made(client: ExportsClient, sandbox: Sandbox, name: str, **options: An
 )
 class TestEveryCreate:
     @pytest.mark.parametrize(
-        "slip",
+        "typo",
         [
             {"fields": ["idd"]},
             {"order": "idd"},
             {"filters": where(idd=is_(1))},
         ],
-        ids=lambda slip: next(iter(slip)),
+        ids=lambda typo: next(iter(typo)),
     )
-    async def test_a_slip_is_not_sent(
-        self, connect: Connect, sandbox: Sandbox, name: str, slip: dict[str, Any]
+    async def test_a_typo_is_not_sent(
+        self, connect: Connect, sandbox: Sandbox, name: str, typo: dict[str, Any]
     ) -> None:
-        """An error here costs no request of the quota."""
-        with pytest.raises(ValueError, match="strict=False sends anything"):
-            await made(connect(), sandbox, name, **slip)
+        """A typo is reported without a request."""
+        with pytest.raises(ValueError, match="Use check_catalog=False to send names"):
+            await made(connect(), sandbox, name, **typo)
         assert sandbox.requests == []
 
     @pytest.mark.parametrize(
-        ("slip", "key", "details"),
+        ("typo", "key", "details"),
         [
             ({"fields": ["idd"]}, "invalid_export_fields", "Unsupported field used. Allowed fields: "),
             ({"order": "idd"}, "invalid_export_params", "Unsupported order used. Allowed orders: "),
@@ -410,26 +417,26 @@ class TestEveryCreate:
         ],
         ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
     )
-    async def test_voucherify_decides_in_the_end(
+    async def test_unchecked_options_are_sent(
         self,
         connect: Connect,
         sandbox: Sandbox,
         name: str,
-        slip: dict[str, Any],
+        typo: dict[str, Any],
         key: str,
         details: str,
     ) -> None:
-        """With `strict=False` anything is sent, and what the API says is told, once."""
+        """With `check_catalog=False` it is sent once, and the API's error is raised."""
         with pytest.raises(BadRequestError, match=key) as caught:
-            await made(connect(), sandbox, name, **slip, strict=False)
+            await made(connect(), sandbox, name, **typo, check_catalog=False)
 
         (request,) = sandbox.requests
-        assert json.loads(request.body)["parameters"].keys() == slip.keys()
+        assert json.loads(request.body)["parameters"].keys() == typo.keys()
         assert (caught.value.status, caught.value.key) == (400, key)
         assert (caught.value.details or "").startswith(details)
 
     async def test_an_answer_that_was_lost(self, connect: Connect, sandbox: Sandbox, name: str) -> None:
-        """The export may exist: it is not created twice, and found where the error says."""
+        """The export may exist: the request is not repeated, and `list_exports` finds it."""
         sandbox.fail(method="POST", reset="before")
         client = connect()
 
@@ -437,3 +444,61 @@ class TestEveryCreate:
             await made(client, sandbox, name)
         assert len(sandbox.requests) == 1
         assert len([export async for export in client.list_exports()]) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["create_export", "create_order_export", *(create.name for create in TRANSACTIONS), "export_to"]
+)
+class TestStrict:
+    async def create(
+        self, client: ExportsClient, sandbox: Sandbox, name: str, path: Path, **options: Any
+    ) -> Any:
+        if name == "export_to":
+            return await client.export_to(path, "order", **options)
+        return await made(client, sandbox, name, **options)
+
+    async def test_it_is_deprecated(
+        self, connect: Connect, sandbox: Sandbox, name: str, tmp_path: Path
+    ) -> None:
+        """The old name works, and the warning points at the call and names the new one."""
+        with (
+            pytest.warns(DeprecationWarning, match="strict is deprecated: use check_catalog") as caught,
+            pytest.raises(BadRequestError),
+        ):
+            await self.create(connect(), sandbox, name, tmp_path / "f.csv", fields=["idd"], strict=False)
+
+        assert [warning.filename for warning in caught] == [__file__]
+        assert len(sandbox.requests) == 1
+
+    async def test_it_checks_when_true(
+        self, connect: Connect, sandbox: Sandbox, name: str, tmp_path: Path
+    ) -> None:
+        """`strict=True` means `check_catalog=True`."""
+        with (
+            pytest.warns(DeprecationWarning, match="strict"),
+            pytest.raises(ValueError, match="did you mean 'id'"),
+        ):
+            await self.create(connect(), sandbox, name, tmp_path / "f.csv", fields=["idd"], strict=True)
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize("check_catalog", [True, False])
+    async def test_both_names(
+        self, connect: Connect, sandbox: Sandbox, name: str, tmp_path: Path, *, check_catalog: bool
+    ) -> None:
+        """One option under both names is an error, also where they do not contradict each other."""
+        options = {"strict": check_catalog, "check_catalog": check_catalog}
+        with pytest.raises(TypeError, match="give check_catalog only"):
+            await self.create(connect(), sandbox, name, tmp_path / "f.csv", **options)
+        assert sandbox.requests == []
+
+
+async def test_strict_in_a_task(connect: Connect, sandbox: Sandbox) -> None:
+    """A task has no caller to point at, and warns nevertheless."""
+    with pytest.warns(DeprecationWarning, match="use check_catalog"):
+        await asyncio.gather(connect().create_order_export(strict=False))
+
+
+@pytest.mark.parametrize("name", ["create_export", "create_order_export", "export_to"])
+def test_creates_are_coroutine_functions(name: str) -> None:
+    """Mocks with a spec see that creates are awaited."""
+    assert inspect.iscoroutinefunction(getattr(ExportsClient, name))
