@@ -54,6 +54,7 @@ from .events import (
 from .filters import (
     Condition,
     Filters,
+    FilterValue,
     after,
     any_of,
     before,
@@ -89,9 +90,10 @@ from .models import (
     ExportParameters,
     ExportResult,
     ExportStatus,
+    JSONObject,
     RateLimit,
 )
-from .polling import PollPolicy, RetryPolicy
+from .polling import PollPolicy, RetryPolicy, WaitStrategy
 from .tables._columns import ColumnWarning
 
 if TYPE_CHECKING:
@@ -130,8 +132,10 @@ __all__ = [
     "ExportStatus",
     "ExportedObject",
     "ExportsClient",
+    "FilterValue",
     "Filters",
     "InvalidResponseError",
+    "JSONObject",
     "MissingExtraError",
     "OAuth",
     "PermissionDeniedError",
@@ -156,6 +160,7 @@ __all__ = [
     "VoucherifyExportsError",
     "WaitEnded",
     "WaitOutcome",
+    "WaitStrategy",
     "WaitTimeoutError",
     "__version__",
     "after",

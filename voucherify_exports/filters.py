@@ -17,6 +17,7 @@ from attrs import frozen
 
 __all__ = [
     "Condition",
+    "FilterValue",
     "Filters",
     "after",
     "any_of",
@@ -47,7 +48,8 @@ __all__ = [
     "where",
 ]
 
-Value: TypeAlias = str | bool | int | float | date | datetime
+FilterValue: TypeAlias = str | bool | int | float | date | datetime
+"""A value in a condition."""
 _WireValue: TypeAlias = str | bool | int | float
 
 
@@ -178,11 +180,11 @@ def _utc_text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _with_value(operator: str, value: Value) -> Condition:
+def _with_value(operator: str, value: FilterValue) -> Condition:
     return Condition(((operator, (_to_wire(value),)),))
 
 
-def _with_values(operator: str, values: Iterable[Value]) -> Condition:
+def _with_values(operator: str, values: Iterable[FilterValue]) -> Condition:
     if isinstance(values, str | bytes):
         raise TypeError(f"{operator} takes a list of values: write [{values!r}]")
     wire = tuple(map(_to_wire, values))
@@ -207,22 +209,22 @@ def before(moment: datetime | date | str) -> Condition:
     return _with_value("$before", moment)
 
 
-def is_(value: Value) -> Condition:
+def is_(value: FilterValue) -> Condition:
     """Exactly this value: `$is`."""
     return _with_value("$is", value)
 
 
-def is_not(value: Value) -> Condition:
+def is_not(value: FilterValue) -> Condition:
     """Any other value: `$is_not`."""
     return _with_value("$is_not", value)
 
 
-def in_(values: Iterable[Value]) -> Condition:
+def in_(values: Iterable[FilterValue]) -> Condition:
     """One of these values: `$in`; `ValueError` for no value."""
     return _with_values("$in", values)
 
 
-def not_in(values: Iterable[Value]) -> Condition:
+def not_in(values: Iterable[FilterValue]) -> Condition:
     """None of these values: `$not_in`; `ValueError` for no value."""
     return _with_values("$not_in", values)
 

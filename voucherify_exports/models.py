@@ -24,6 +24,7 @@ from ._ground.html import table
 from ._ground.redact import hide_queries
 
 JSONObject: TypeAlias = Mapping[str, Any]
+"""An object of the API's JSON, as `json.loads` returns it."""
 
 _logger = logging.getLogger("voucherify_exports")
 
