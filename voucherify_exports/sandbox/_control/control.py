@@ -19,8 +19,8 @@ from .page import page
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from .._emulator.emulator import Emulator
     from .._http.requests import SandboxRequest
-    from .._sandbox import Sandbox
 
     Action = Callable[..., Answer]
     _Kind = type | tuple[type, ...]
@@ -67,7 +67,7 @@ _FAULT_OPTIONS: dict[str, _Kind] = {
 class Control:
     """Answers what is asked under `/_sandbox/`."""
 
-    sandbox: Sandbox
+    sandbox: Emulator
 
     def answer(self, request: SandboxRequest, peer: str | None) -> Answer:
         """Answer a program of this machine, or a page that the sandbox itself has served."""

@@ -11,7 +11,7 @@ from .._emulator.oauth import SCOPES
 from .schemas import COUNT, STRING, array, closed, one_of, opened, parameters_of, ref, schemas
 
 if TYPE_CHECKING:
-    from .._sandbox import Sandbox
+    from .._emulator.emulator import Emulator
     from .schemas import Schema
 
     Answers = dict[str, Schema]
@@ -37,7 +37,7 @@ _REFUSALS = {
 }
 
 
-def openapi(sandbox: Sandbox) -> Schema:
+def openapi(sandbox: Emulator) -> Schema:
     """Return the OpenAPI 3.1 document of a sandbox, with examples of what exists in it."""
     return {
         "openapi": "3.1.0",
@@ -107,7 +107,7 @@ def _creates(card: str) -> Schema:
     }
 
 
-def _loyalty_card(sandbox: Sandbox) -> str:
+def _loyalty_card(sandbox: Emulator) -> str:
     """Return the code of the first voucher that is one."""
     kinds = (sandbox.cell("voucher", "voucher_type", row=row) for row in count())
     first = next(row for row, kind in enumerate(kinds) if kind == "LOYALTY_CARD")

@@ -12,10 +12,10 @@ from .._http.faults import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .._emulator.api import Api
-    from .._emulator.exports import Export
-    from .._emulator.rate_limit import Quota
     from .._http.requests import SandboxRequest
+    from .api import Api
+    from .exports import Export
+    from .rate_limit import Quota
 
 _REQUESTS = 100
 
