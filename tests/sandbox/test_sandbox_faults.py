@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import ClientSession
 from raw import exchange
 
-from voucherify_exports.sandbox import Sandbox
+from voucherify_exports.sandbox import Fault, Sandbox
 
 
 async def ask(http, path="/v1/exports", method="GET", **options):
@@ -303,3 +304,46 @@ class TestDelay:
         slow.cancel()
         with pytest.raises(asyncio.CancelledError):
             await slow
+
+
+class TestFault:
+    async def test_added(self, sandbox, http):
+        """A fault can be made first and added later."""
+        fault = Fault.from_json('{"status": 503, "times": 2, "headers": {"Retry-After": "7", "Date": null}}')
+        assert fault == Fault(status=503, times=2, headers={"Retry-After": "7", "Date": None})
+        sandbox.add_fault(fault)
+        assert [(await ask(http))[0] for _ in range(3)] == [503, 503, 200]
+
+    def test_parameters(self):
+        """`fail` has the parameters of `Fault`, each with its default, and takes no other."""
+        parameters = inspect.signature(Sandbox.fail).parameters
+        assert [*parameters.values()][1:] == [*inspect.signature(Fault).parameters.values()]
+        assert parameters["times"].default == 1
+        with pytest.raises(TypeError, match="sttus"):
+            Sandbox().fail(sttus=503)
+
+    @pytest.mark.parametrize(
+        "option", [name for name in inspect.signature(Fault).parameters if name != "body"]
+    )
+    def test_types(self, option):
+        """Each option but the body has a type, which is checked."""
+        with pytest.raises(ValueError, match=f"^{option} must be "):
+            Fault(**{option: object()})
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("503", "a fault must be a JSON object, not 503"),
+            ("{", "a fault must be a JSON object: Expecting"),
+            ("[" * 100_000, "a fault must be a JSON object: "),
+            ('{"sttus": 503}', "unknown option 'sttus' of a fault; known are method, path"),
+            ('{"edit": "dict.clear"}', "unknown option 'edit'"),
+            ('{"delay": null}', "delay cannot be null"),
+            ('{"extra": 5}', "extra must be bytes, or text in JSON, not 5"),
+            ('{"headers": {"A": 1}}', "headers must be an object of printable texts"),
+        ],
+    )
+    def test_not_a_fault(self, text, problem):
+        """Text that is not a fault in JSON is a ValueError that says what is wrong."""
+        with pytest.raises(ValueError, match=re.escape(problem)):
+            Fault.from_json(text)

@@ -18,8 +18,8 @@ from ._emulator.api import Api
 from ._emulator.emulator import Emulator
 from ._emulator.rate_limit import Quota
 from ._http.exchange import received, send, send_broken
-from ._http.faults import Faults
 from ._http.files import Serving
+from ._http.injection import PendingFaults, breaks_sending
 from ._http.listener import Listener
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Sandbox(Emulator):
         super().__init__(
             api,
             quota=Quota(*rate_limit) if rate_limit else None,
-            faults=Faults(Draws(f"{seed}/faults")),
+            faults=PendingFaults(Draws(f"{seed}/faults")),
             serving=Serving(ranges=ranges, gzip=gzip),
             clock=clock,
         )
@@ -112,6 +112,6 @@ class Sandbox(Emulator):
         answer, fault = await self._respond(request)
         if fault.delay is not None:
             await self._sleep(fault.delay)
-        if fault.spoils_sending:
+        if breaks_sending(fault):
             return await send_broken(http, answer, fault, self._sleep)
         return await send(http, answer)

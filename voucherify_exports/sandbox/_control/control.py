@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
@@ -13,6 +13,7 @@ from attrs import frozen
 
 from .._emulator.project import missing
 from .._http.answers import Answer, RefusedError, json_answer, not_allowed
+from .._http.faults import Fault
 from .openapi import openapi
 from .page import page
 
@@ -35,31 +36,6 @@ _EXPORT_OPTIONS: dict[str, _Kind] = {
     "outcome": str,
     "created_at": _NUMBER,
     "id": str,
-}
-_FAULT_OPTIONS: dict[str, _Kind] = {
-    "method": str,
-    "path": str,
-    "export_id": str,
-    "download": bool,
-    "times": int,
-    "probability": _NUMBER,
-    "status": int,
-    "body": object,
-    "headers": dict,
-    "content_type": str,
-    "delay": _NUMBER,
-    "reset": str,
-    "after": int,
-    "truncate": bool,
-    "garble": bool,
-    "pause": _NUMBER,
-    "extra": str,
-    "redirect": str,
-    "ranges": bool,
-    "gzip": bool,
-    "repeat_entry": int,
-    "drop_entry": int,
-    "lag": _NUMBER,
 }
 
 
@@ -137,21 +113,9 @@ class Control:
         return Answer(status=204)
 
     def _fail(self, request: SandboxRequest) -> Answer:
-        self._schedule(_options(request, _FAULT_OPTIONS))
-        return json_answer({"faults": self.sandbox.state()["faults"]}, 201)
-
-    def fail(self, fault: str) -> None:
-        """Schedule a fault that is told as for `POST /_sandbox/faults`; ValueError for what cannot be."""
-        try:
-            self._schedule(_checked(_object(fault), _FAULT_OPTIONS))
-        except RefusedError as refused:
-            raise ValueError(str(refused)) from None
-
-    def _schedule(self, options: dict[str, Any]) -> None:
-        if "extra" in options:
-            options["extra"] = options["extra"].encode()
         with _refusing():
-            self.sandbox.fail(**options)
+            self.sandbox.add_fault(Fault.from_dict(_given(request)))
+        return json_answer({"faults": self.sandbox.state()["faults"]}, 201)
 
     def _clear(self, _request: SandboxRequest, what: str) -> Answer:
         self.sandbox.clear(**{what: True})
@@ -183,21 +147,21 @@ def _is_form(request: SandboxRequest) -> bool:
 
 
 def _options(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, Any]:
-    return _checked(_form(request, kinds) if _is_form(request) else _object(request.body or b"{}"), kinds)
-
-
-def _checked(given: dict[str, Any], kinds: Mapping[str, _Kind]) -> dict[str, Any]:
+    given = _given(request)
     for name, value in given.items():
         if name not in kinds:
             raise _invalid(f"Property .{name} is none of {', '.join(kinds)}")
-        if not _is_one(value, kinds[name]) and not (name == "times" and value is None):
+        if not _is_one(value, kinds[name]):
             raise _invalid(f"Property .{name} cannot be {json.dumps(value)}")
     return given
 
 
-def _object(text: str | bytes) -> dict[str, Any]:
+def _given(request: SandboxRequest) -> dict[str, Any]:
+    if _is_form(request):
+        # A field of the page that is left empty is not an option.
+        return {name: _number(text) for name, text in parse_qsl(request.body.decode(errors="replace"))}
     try:
-        given: object = json.loads(text)
+        given: object = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
         raise _invalid("Body should be valid JSON") from None
     if not isinstance(given, dict):
@@ -205,27 +169,18 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", given)
 
 
-def _form(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, Any]:
-    """Read a form whose empty fields say nothing."""
-    given: dict[str, Any] = {}
-    for name, text in parse_qsl(request.body.decode(errors="replace")):
-        kind = kinds.get(name, str)
-        try:
-            given[name] = int(text) if kind is int else float(text) if kind == _NUMBER else text
-        except ValueError:
-            raise _invalid(f"Property .{name} cannot be {text}") from None
-    return given
+def _number(text: str) -> int | float | str:
+    """Read a number, which in a form is text like everything else."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _is_one(value: object, kind: _Kind) -> bool:
     if isinstance(value, bool):
-        return kind in (bool, object)
-    if isinstance(value, str) and kind is str:
-        return value.isprintable()
-    if isinstance(value, dict) and kind is dict:
-        items = cast("dict[str, object]", value).items()
-        return all(_is_one(text, str) for item in items for text in item if text is not None)
-    return isinstance(value, kind)
+        return False
+    return isinstance(value, kind) and (kind is not str or cast("str", value).isprintable())
 
 
 def _invalid(details: str) -> RefusedError:
@@ -238,6 +193,6 @@ def _refusing() -> Generator[None]:
     try:
         yield
     except ValueError as error:
-        raise _invalid(str(error.args[0])) from None
+        raise _invalid(str(error)) from None
     except KeyError as error:
         raise missing(str(error.args[0]), "export") from None

@@ -4,25 +4,52 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeAlias
 
 from attrs import evolve
 
 from .._data.objects import FIELDS, is_field
 from .._data.rows import Row
 from .._http.answers import TOO_MANY, Answer, json_answer
-from .._http.faults import Fault, Faults
+from .._http.faults import Fault
+from .._http.injection import delayed_view, edited, prevents_response, replacement, serving
 from .state import state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from .._http.faults import Edit, Reset
     from .._http.files import Serving
+    from .._http.injection import PendingFaults
     from .._http.requests import SandboxRequest
     from .api import Api
     from .exports import Export, Outcome
     from .rate_limit import Quota
+
+
+_P = ParamSpec("_P")
+_Method: TypeAlias = "Callable[[Emulator, Fault], None]"
+
+
+def _with_parameters_of(
+    make: Callable[_P, Fault],
+) -> Callable[[_Method], Callable[Concatenate[Emulator, _P], None]]:
+    """Give a method the parameters of a class, for type checkers and `inspect` as well as for calls."""
+
+    def decorate(method: _Method) -> Callable[Concatenate[Emulator, _P], None]:
+        @wraps(method)
+        def with_parameters(self: Emulator, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+            method(self, make(*args, **kwargs))
+
+        self_parameter = Parameter("self", Parameter.POSITIONAL_ONLY)
+        parameters = signature(make).parameters.values()
+        vars(with_parameters)["__signature__"] = Signature(
+            [self_parameter, *parameters], return_annotation="None"
+        )
+        return with_parameters
+
+    return decorate
 
 
 class Emulator:
@@ -33,7 +60,7 @@ class Emulator:
         api: Api,
         *,
         quota: Quota | None,
-        faults: Faults,
+        faults: PendingFaults,
         serving: Serving,
         clock: Callable[[], float],
     ) -> None:
@@ -114,79 +141,17 @@ class Emulator:
         """End an export now, whatever the clock says; raises KeyError when there is none."""
         self._existing(export_id).finish(outcome, self._clock())
 
-    def fail(
-        self,
-        *,
-        method: str | None = None,
-        path: str | None = None,
-        export_id: str | None = None,
-        download: bool | None = None,
-        times: int | None = 1,
-        status: int | None = None,
-        body: object = None,
-        headers: Mapping[str, str | None] | None = None,
-        content_type: str | None = None,
-        delay: float | None = None,
-        reset: Reset | None = None,
-        edit: Edit | None = None,
-        after: int | None = None,
-        truncate: bool = False,
-        garble: bool = False,
-        pause: float | None = None,
-        extra: bytes = b"",
-        redirect: str | None = None,
-        ranges: bool | None = None,
-        gzip: bool | None = None,
-        repeat_entry: int | None = None,
-        drop_entry: int | None = None,
-        lag: float = 0,
-        probability: float = 1,
-    ) -> None:
-        """Spoil the answers to the next `times` requests that match, to all of them when it is None.
+    def add_fault(self, fault: Fault) -> None:
+        """Inject a fault that is already made, such as by `Fault.from_json`."""
+        self._faults.add(fault)
 
-        With a `probability`, only each of them with that chance, which the seed decides. `path` is exact, may
-        hold `*`, or is a prefix that ends with `/`; `download` True means files alone, False the API alone.
+    @_with_parameters_of(Fault)
+    def fail(self, fault: Fault) -> None:
+        """Inject a fault into the responses to the next requests that match; see `Fault` for its options.
 
-        `status` and `body` replace the answer and its effect; headers of None are left out; `edit` is given
-        the JSON object of a successful answer and returns what is sent; `delay` is in seconds, `math.inf` for
-        ever; `reset` breaks the connection when the request has had its effect. A list can lack an entry, or
-        have it twice, by its place counted from 0; with `lag`, a GET is answered as it was so many seconds
-        ago. `redirect` answers 302 to the same path and query at another base URL.
-
-        A body can be spoilt after its first `after` bytes, or in its first block when that is None: by
-        `reset="body"`; by `truncate`, the connection ends there as if all had been sent; by `garble`, every
-        further byte is another one; by `pause`, so many seconds go by before each further block. `extra` is
-        sent beyond the announced end. `ranges` and `gzip` stand in for the options of the sandbox: with
-        `ranges=False` a request for a range is answered with the whole file.
+        Raises ValueError, which names the option, for an invalid value.
         """
-        self._faults.add(
-            Fault(
-                method=method,
-                path=path,
-                export_id=export_id,
-                download=download,
-                times=times,
-                status=status,
-                body=body,
-                headers=headers,
-                content_type=content_type,
-                delay=delay,
-                reset=reset,
-                edit=edit,
-                after=after,
-                truncate=truncate,
-                garble=garble,
-                pause=pause,
-                extra=extra,
-                redirect=redirect,
-                ranges=ranges,
-                gzip=gzip,
-                repeat_entry=repeat_entry,
-                drop_entry=drop_entry,
-                lag=lag,
-                probability=probability,
-            )
-        )
+        self.add_fault(fault)
 
     def clear(self, *, exports: bool = False, faults: bool = False, requests: bool = False) -> None:
         """Forget the exports, the faults that are still to come, or the requests that have arrived."""
@@ -217,7 +182,7 @@ class Emulator:
         self.requests.append(
             evolve(
                 request,
-                status=None if fault.is_silent else answer.status,
+                status=None if prevents_response(fault) else answer.status,
                 quota_left=None if self._quota is None else self._quota.left(request.at),
             )
         )
@@ -225,18 +190,18 @@ class Emulator:
 
     async def _decide(self, request: SandboxRequest, fault: Fault) -> Answer:
         limits = None if request.is_download else self._quota
-        refused = limits is not None and not fault.is_silent and not limits.spend(request.at)
-        answer = fault.replacement(request)
+        refused = limits is not None and not prevents_response(fault) and not limits.spend(request.at)
+        answer = replacement(fault, request)
         if answer is not None:
             refused = False
         elif refused:
             answer = json_answer(TOO_MANY, 429)
         else:
-            answer = await self._api.answer(fault.seen(request), fault.serving(self._serving))
+            answer = await self._api.answer(delayed_view(fault, request), serving(fault, self._serving))
         headers = {"Date": formatdate(request.at, usegmt=True), **answer.headers}
         if limits is not None:
             headers |= limits.headers(request.at, refused=refused)
-        return fault.spoil(evolve(answer, headers=headers))
+        return edited(fault, evolve(answer, headers=headers))
 
 
 def _running(url: str) -> str:
