@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import os
 import re
 import sys
@@ -59,7 +60,7 @@ class TestDocument:
     async def test_every_call_of_the_api(self, sandbox: Sandbox) -> None:
         """Each path that is answered is described, with its methods, and no other is."""
         routes = {
-            re.sub(r"\(.*?\)", "{}", route.path): {method.lower() for method in route.endpoints}
+            re.sub(r"\(.*?\)", "{}", route.pattern): {method.lower() for method in route.endpoints}
             for route in sandbox._api._routes
         }
         paths = cast("dict[str, dict[str, object]]", openapi(sandbox)["paths"])
@@ -77,6 +78,18 @@ class TestDocument:
 
         assert properties(document, "NewExport") == options(Sandbox.add_export)
         assert properties(document, "Fault") == options(Sandbox.fail) - {"edit"}
+
+    async def test_every_reference(self, sandbox: Sandbox) -> None:
+        """Each reference leads to a part of the document, and each schema is referred to."""
+        document = openapi(sandbox)
+        references = {*re.findall('"#/components/([^"]+)"', json.dumps(document))}
+        parts = {
+            f"{kind}/{name}"
+            for kind in ("headers", "parameters", "responses", "schemas")
+            for name in cast("dict[str, dict[str, object]]", document["components"])[kind]
+        }
+
+        assert references == parts
 
     async def test_every_state(self, sandbox: Sandbox) -> None:
         """The state has all that is described, and no more."""

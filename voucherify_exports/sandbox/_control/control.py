@@ -9,21 +9,21 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import define, field
 
 from .._emulator.project import missing
-from .._http.answers import Answer, RefusedError, json_answer, not_allowed
+from .._http.answers import Answer, RefusedError, json_answer
 from .._http.faults import Fault
+from .._http.routes import FORM, Route, route_of
 from .openapi import openapi
 from .page import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Generator, Mapping
 
     from .._emulator.emulator import Emulator
     from .._http.requests import SandboxRequest
 
-    Action = Callable[..., Answer]
     _Kind = type | tuple[type, ...]
 
 ROOT = "/_sandbox"
@@ -39,11 +39,24 @@ _EXPORT_OPTIONS: dict[str, _Kind] = {
 }
 
 
-@frozen
+@define
 class Control:
-    """Answers what is asked under `/_sandbox/`."""
+    """Responds to requests under `/_sandbox/`."""
 
-    sandbox: Emulator
+    _emulator: Emulator
+    _routes: tuple[Route, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._routes = (
+            Route(ROOT, {"GET": self._page}),
+            Route(f"{ROOT}/state", {"GET": self._state}),
+            Route(f"{ROOT}/openapi[.]json", {"GET": self._openapi}),
+            Route(f"{ROOT}/exports", {"POST": self._add}),
+            Route(f"{ROOT}/exports/(.+)/finish", {"POST": self._finish}),
+            Route(f"{ROOT}/exports/(.+)/delete", {"POST": self._delete}),
+            Route(f"{ROOT}/faults", {"POST": self._fail}),
+            Route(f"{ROOT}/(exports|faults|requests)/clear", {"POST": self._clear}),
+        )
 
     def answer(self, request: SandboxRequest, peer: str | None) -> Answer:
         """Answer a program of this machine, or a page that the sandbox itself has served."""
@@ -59,27 +72,12 @@ class Control:
         return answer
 
     def _call(self, request: SandboxRequest) -> Answer:
-        actions: dict[str, dict[str, Action]] = {
-            "": {"GET": self._page},
-            "state": {"GET": self._state},
-            "openapi\\.json": {"GET": self._openapi},
-            "exports": {"POST": self._add},
-            "exports/(.+)/finish": {"POST": self._finish},
-            "exports/(.+)/delete": {"POST": self._delete},
-            "faults": {"POST": self._fail},
-            "(exports|faults|requests)/clear": {"POST": self._clear},
-        }
-        for path, methods in actions.items():
-            match = re.fullmatch(path, request.path.removeprefix(ROOT).strip("/"))
-            if match and request.method in methods:
-                return methods[request.method](request, *match.groups())
-            if match:
-                raise not_allowed(request.path, ", ".join(methods))
-        raise RefusedError(404, "not_found", "Resource not found", f"Cannot find path {request.path}")
+        route, names = route_of(self._routes, request.path.rstrip("/"))
+        return route.endpoint(request)(request, *names)
 
     def _page(self, _request: SandboxRequest) -> Answer:
         return Answer(
-            content=page(self.sandbox.state()),
+            content=page(self._emulator.state()),
             headers={
                 "Content-Type": "text/html; charset=utf-8",
                 "Cache-Control": "no-store",
@@ -88,10 +86,10 @@ class Control:
         )
 
     def _state(self, _request: SandboxRequest) -> Answer:
-        return json_answer(self.sandbox.state())
+        return json_answer(self._emulator.state())
 
     def _openapi(self, _request: SandboxRequest) -> Answer:
-        return json_answer(openapi(self.sandbox))
+        return json_answer(openapi(self._emulator))
 
     def _add(self, request: SandboxRequest) -> Answer:
         options = _options(request, _EXPORT_OPTIONS)
@@ -100,25 +98,25 @@ class Control:
         if "exported_object" not in options:
             raise _invalid("Property .exported_object is missing")
         with _refusing():
-            return json_answer({"id": self.sandbox.add_export(**options)}, 201)
+            return json_answer({"id": self._emulator.add_export(**options)}, 201)
 
     def _finish(self, request: SandboxRequest, export_id: str) -> Answer:
         with _refusing():
-            self.sandbox.finish(export_id, **_options(request, {"outcome": str}))
+            self._emulator.finish(export_id, **_options(request, {"outcome": str}))
         return Answer(status=204)
 
     def _delete(self, _request: SandboxRequest, export_id: str) -> Answer:
         with _refusing():
-            self.sandbox.delete_export(export_id)
+            self._emulator.delete_export(export_id)
         return Answer(status=204)
 
     def _fail(self, request: SandboxRequest) -> Answer:
         with _refusing():
-            self.sandbox.add_fault(Fault.from_dict(_given(request)))
-        return json_answer({"faults": self.sandbox.state()["faults"]}, 201)
+            self._emulator.add_fault(Fault.from_dict(_given(request)))
+        return json_answer({"faults": self._emulator.state()["faults"]}, 201)
 
     def _clear(self, _request: SandboxRequest, what: str) -> Answer:
-        self.sandbox.clear(**{what: True})
+        self._emulator.clear(**{what: True})
         return Answer(status=204)
 
 
@@ -143,7 +141,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_form(request: SandboxRequest) -> bool:
-    return request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
+    return request.headers.get("Content-Type", "").startswith(FORM)
 
 
 def _options(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, Any]:

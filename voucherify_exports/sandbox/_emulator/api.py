@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hmac
-import re
 from functools import partial
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from attrs import define, field, frozen
+from attrs import define, field
 from attrs.validators import ge, instance_of, le
 
 from .._data.draws import Draws
 from .._data.filters import NO_FILTERS
 from .._data.world import World
-from .._http.answers import UNAUTHORIZED, Answer, RefusedError, json_answer, not_allowed
+from .._http.answers import UNAUTHORIZED, Answer, RefusedError, json_answer
 from .._http.files import File, Serving, file_answer
+from .._http.routes import FORM, Route, not_allowed, route_of
 from .exports import MOST_ROWS, Export, Exports, Outcome
 from .listing import list_query
 from .oauth import Tokens
@@ -23,24 +23,10 @@ from .parameters import wanted_export, wanted_parameters
 from .project import Project, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from .._http.requests import SandboxRequest
     from .exports import Seconds
-
-    Endpoint = Callable[..., Answer]
-
-_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
-
-
-@frozen
-class _Route:
-    """Where endpoints are, by method; `scope` is None where a bearer token does not open them."""
-
-    path: str
-    scope: str | None
-    endpoints: Mapping[str, Endpoint]
-    body_type: str = _JSON
 
 
 @define(kw_only=True)
@@ -62,7 +48,7 @@ class Api:
     _tokens: Tokens = field(init=False)
     _draws: Draws = field(init=False)
     _request_ids: Draws = field(init=False)
-    _routes: tuple[_Route, ...] = field(init=False)
+    _routes: tuple[Route, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.world = World(self.seed)
@@ -70,25 +56,26 @@ class Api:
         self._tokens = Tokens(self.seed, self.oauth_ttl)
         self._draws = Draws(f"{self.seed}/exports")
         self._request_ids = Draws(f"{self.seed}/requests")
-        one, project = "([^/]+)", self._project
+        one, export, project = "([^/]+)", "transactions/export", self._project
+        transactions = partial(self._route_within, "voucher_transactions")
+        points = partial(self._route_within, "points_expiration")
         self._routes = (
-            _Route("/v1/exports", "exports", {"GET": self._list, "POST": self._create}),
-            _Route(f"/v1/exports/{one}", "exports", {"GET": self._get, "DELETE": self._delete}),
-            _Route("/v1/orders/export", "orders", {"POST": self._create_orders}),
-            self._transactions(f"/v1/vouchers/{one}", "vouchers", "voucher_id", project.voucher_id),
-            self._transactions(f"/v1/campaigns/{one}", "campaigns", "campaign_id", project.campaign_id),
-            self._transactions(f"/v1/loyalties/members/{one}", "loyalties", "voucher_id", project.member_id),
-            _Route(
+            Route("/v1/exports", {"GET": self._list, "POST": self._create}, "exports"),
+            Route(f"/v1/exports/{one}", {"GET": self._get, "DELETE": self._delete}, "exports"),
+            Route("/v1/orders/export", {"POST": self._create_orders}, "orders"),
+            transactions(f"/v1/vouchers/{one}/{export}", "vouchers", "voucher_id", project.voucher_id),
+            transactions(f"/v1/campaigns/{one}/{export}", "campaigns", "campaign_id", project.campaign_id),
+            transactions(
+                f"/v1/loyalties/members/{one}/{export}", "loyalties", "voucher_id", project.member_id
+            ),
+            points(
                 f"/v1/loyalties/{one}/points-expiration/export",
                 "loyalties",
-                {
-                    "POST": partial(
-                        self._create_within, "points_expiration", "campaign_id", project.campaign_id
-                    )
-                },
+                "campaign_id",
+                project.campaign_id,
             ),
-            _Route("/v1/oauth/token", None, {"POST": self._tokens.generate}, _FORM),
-            _Route("/v1/oauth/token/revoke", None, {"POST": self._tokens.revoke}, _FORM),
+            Route("/v1/oauth/token", {"POST": self._tokens.generate}, body_type=FORM),
+            Route("/v1/oauth/token/revoke", {"POST": self._tokens.revoke}, body_type=FORM),
         )
 
     def add(
@@ -129,29 +116,26 @@ class Api:
             return json_answer(body, refused.status, refused.headers)
 
     def _call(self, request: SandboxRequest) -> Answer:
-        for route in self._routes:
-            match = re.fullmatch(route.path, request.path)
-            if match:
-                return self._call_endpoint(route, request, match.groups())
-        if not self._has_keys(request):
-            return _unauthorized()
-        raise RefusedError(404, "not_found", "Resource not found", f"Cannot find path {request.path}")
-
-    def _call_endpoint(self, route: _Route, request: SandboxRequest, names: Sequence[str]) -> Answer:
-        if not self._has_keys(request):
+        has_keys = self._has_keys(request)
+        try:
+            route, names = route_of(self._routes, request.path)
+        except RefusedError:
+            if not has_keys:
+                return _unauthorized()
+            raise
+        if not has_keys:
             scopes = self._token_scopes(request) if route.scope else None
             if scopes is None:
                 return _unauthorized()
             if not scopes & {"api", route.scope}:
                 details = f"The token needs the scope {route.scope}"
                 raise RefusedError(403, "forbidden", "Forbidden", details)
-        if request.method not in route.endpoints:
-            raise not_allowed(request.path, ", ".join(route.endpoints))
+        endpoint = route.endpoint(request)
         body_type = request.headers.get("Content-Type", route.body_type).partition(";")[0].strip().lower()
         if request.body and body_type != route.body_type:
             details = f"Content type should be {route.body_type}"
             raise RefusedError(415, "unsupported_media_type", "Unsupported Media Type", details)
-        return route.endpoints[request.method](request, *names)
+        return endpoint(request, *names)
 
     def _has_keys(self, request: SandboxRequest) -> bool:
         keys = request.headers.get("X-App-Id"), request.headers.get("X-App-Token")
@@ -168,9 +152,11 @@ class Api:
     def _create_orders(self, request: SandboxRequest) -> Answer:
         return self._created(request, "order", wanted_parameters(request.body, "order"))
 
-    def _transactions(self, path: str, scope: str, column: str, find: Callable[[str], str]) -> _Route:
-        create = partial(self._create_within, "voucher_transactions", column, find)
-        return _Route(f"{path}/transactions/export", scope, {"POST": create})
+    def _route_within(
+        self, exported_object: str, pattern: str, scope: str, column: str, find: Callable[[str], str]
+    ) -> Route:
+        create = partial(self._create_within, exported_object, column, find)
+        return Route(pattern, {"POST": create}, scope)
 
     def _create_within(
         self,

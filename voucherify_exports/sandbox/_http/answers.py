@@ -67,9 +67,3 @@ class RefusedError(Exception):
             **({} if details is None else {"details": details}),
             **more,
         }
-
-
-def not_allowed(path: str, allowed: str) -> RefusedError:
-    """Return the refusal of a method, which names those that a path knows."""
-    details = f"{path} knows {allowed}"
-    return RefusedError(405, "method_not_allowed", "Method not allowed", details, {"Allow": allowed})
