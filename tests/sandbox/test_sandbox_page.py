@@ -70,7 +70,7 @@ class TestShows:
         text = words(await page(sandbox))
         assert f"API {sandbox.url}" in text
         assert f"X-App-Id {sandbox.app_id} · X-App-Token {sandbox.app_token}" in text
-        for none in ("No export yet.", "No request yet.", "No rate limit.", "None: every answer"):
+        for none in ("No export yet.", "No request yet.", "No rate limit.", "No pending faults."):
             assert none in text
 
     async def test_status_advances(self, sandbox, clock):
@@ -88,13 +88,13 @@ class TestShows:
     async def test_requests_and_quota(self, clock):
         """Requests are shown as they arrive, newest first, with the quota; a download leaves it as it is."""
         async with Sandbox(clock=clock, rate_limit=(10, 60)) as sandbox, ClientSession(sandbox.url) as http:
-            assert "Quota 10 of 10 left Faults" in words(await page(sandbox))
+            assert "Rate limit 10 of 10 requests left Pending faults" in words(await page(sandbox))
             for path in ("/v1/exports", "/v1/exports/exp_1?token=x"):
                 async with http.get(path):
                     pass
             clock.now += 20
             text = words(await page(sandbox))
-            assert "Quota 9 of 10 left, 40 s to go Faults" in text
+            assert "Rate limit 9 of 10 requests left, window ends in 40 s Pending faults" in text
             assert "Requests (2)" in text
             first, second = "GET /v1/exports/exp_1 (file) 401 9", "GET /v1/exports 401 9"
             assert 0 < text.index(first) < text.index(second)
@@ -168,7 +168,7 @@ class TestButtons:
         """A fault is injected; fields left empty say nothing."""
         html = await press(sandbox, "Inject fault", status="503", probability="0.5", path="/v1/*")
         assert "times=1, path=/v1/*, status=503, probability=0.5" in words(html)
-        assert "every answer is as it should be" in words(await press(sandbox, "Clear faults"))
+        assert "No pending faults." in words(await press(sandbox, "Clear faults"))
 
     async def test_mistake(self, sandbox):
         """A number that is none is refused."""

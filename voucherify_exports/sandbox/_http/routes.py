@@ -40,7 +40,7 @@ class Route:
 
 
 def route_of(routes: Iterable[Route], path: str) -> tuple[Route, tuple[str, ...]]:
-    """Return the route whose pattern matches a path, and its groups; raises RefusedError when there is none."""
+    """Return the route that matches a path, and the groups of its pattern, or raise RefusedError."""
     for route in routes:
         match = re.fullmatch(route.pattern, path)
         if match:
