@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._data.content import Table
+from voucherify_exports.sandbox._data.content import FileContent
 from voucherify_exports.sandbox._data.objects import FIELDS, ORDERS, column_of
-from voucherify_exports.sandbox._data.world import World, referred, referring, slot_bits
+from voucherify_exports.sandbox._data.world import World, reference_of, references_to, slot_bits
 
 WORLD = World(0)
 COUNTS = st.integers(1, 5000)
 
 
 def table(kind, fields, rows=300, **options):
-    return Table(WORLD, kind, tuple(fields), rows, **options)
+    return FileContent(WORLD, kind, tuple(fields), rows, **options)
 
 
 def rows_of(table):
@@ -47,10 +47,10 @@ class TestSpread:
     @given(COUNTS)
     def test_referring(self, count):
         """Each row belongs to one of the rows before it, and is found from there."""
-        assert all(referred(number) < max(number, 1) for number in range(count))
-        found = [(owner, number) for owner in range(count) for number in referring(owner, count)]
+        assert all(reference_of(number) < max(number, 1) for number in range(count))
+        found = [(owner, number) for owner in range(count) for number in references_to(owner, count)]
         assert sorted(number for _, number in found) == list(range(count))
-        assert all(referred(number) == owner for owner, number in found)
+        assert all(reference_of(number) == owner for owner, number in found)
 
 
 class TestConsistency:
@@ -115,7 +115,7 @@ class TestConsistency:
 
     def test_seed(self):
         """Another seed is another project."""
-        other = Table(World(1), "voucher", ("code",), 300)
+        other = FileContent(World(1), "voucher", ("code",), 300)
         assert not {code for [code] in rows_of(other)} & set(column("voucher", "code"))
 
     def test_cell(self):

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from raw import exchange
 
-from voucherify_exports.sandbox._data.content import Table
+from voucherify_exports.sandbox._data.content import FileContent
 from voucherify_exports.sandbox._data.objects import FIELDS, ORDERS
 from voucherify_exports.sandbox._data.world import World
-from voucherify_exports.sandbox._emulator.parameters import OPERATORS, wanted_export
+from voucherify_exports.sandbox._emulator.create_checks import OPERATORS, checked_create
 from voucherify_exports.sandbox._http.answers import RefusedError
 
 ANYTHING = st.recursive(
@@ -48,10 +48,10 @@ def payloads(draw):
 def refused(payload):
     """Return the status and key that a create is refused with, or None when its file can be had."""
     try:
-        wanted = wanted_export(json.dumps(payload).encode())
+        wanted = checked_create(json.dumps(payload).encode())
     except RefusedError as refusal:
         return refusal.status, refusal.body["key"]
-    table = Table.of(World(0), 20, wanted.exported_object, wanted.parameters)
+    table = FileContent.from_parameters(World(0), 20, wanted.exported_object, wanted.parameters)
     assert b"".join(map(table.block, range(table.blocks))).endswith(b"\n")
     assert isinstance(table.identity, str)
     return None
@@ -78,7 +78,7 @@ class TestAnything:
     def test_bytes(self, body):
         """Bytes that are nothing are refused."""
         with pytest.raises(RefusedError, match=r"JSON|object"):
-            wanted_export(body)
+            checked_create(body)
 
 
 class TestOperators:

@@ -10,9 +10,9 @@ from aiohttp import ClientSession
 from raw import raw_get
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._data.content import Table
+from voucherify_exports.sandbox._data.content import FileContent
 from voucherify_exports.sandbox._data.world import World
-from voucherify_exports.sandbox._http.files import File
+from voucherify_exports.sandbox._http.result_files import ResultFile
 
 
 async def url_of(sandbox, export_id):
@@ -134,14 +134,14 @@ class TestRange:
     async def test_reads_no_more_than_it_must(self):
         """Of a measured file, a range takes the blocks that it lies in, and no other."""
 
-        class Counting(Table):
+        class Counting(FileContent):
             asked = 0
 
             def block(self, number):
                 Counting.asked += 1
                 return super().block(number)
 
-        file = File(Counting(World(0), "order", ("id",), 2000), 0)
+        file = ResultFile(Counting(World(0), "order", ("id",), 2000), 0)
         length = await file.length()
         assert Counting.asked == 10
         assert len(b"".join(file.between(length - 5, length - 1))) == 5

@@ -1,6 +1,6 @@
 """The Voucherify exports API on loopback: real HTTP, seeded data, driven time, faults on demand."""
 
-from ._emulator.exports import Outcome, Seconds
+from ._emulator.export_store import Outcome, Seconds
 from ._http.faults import Edit, Fault, Reset
 from ._http.requests import SandboxRequest
 from ._sandbox import Sandbox

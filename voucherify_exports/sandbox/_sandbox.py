@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Self
 
 from ._control.control import ROOT, Control
 from ._data.draws import Draws
-from ._emulator.api import Api
+from ._emulator.api import EmulatedApi
 from ._emulator.emulator import Emulator
-from ._emulator.rate_limit import Quota
+from ._emulator.rate_limit import RateLimitWindow
 from ._http.exchange import received, send, send_broken
-from ._http.files import Serving
 from ._http.injection import PendingFaults, breaks_sending
 from ._http.listener import Listener
+from ._http.result_files import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
-    from ._emulator.exports import Seconds
+    from ._emulator.export_store import Seconds
 
 
 class Sandbox(Emulator):
@@ -68,7 +68,7 @@ class Sandbox(Emulator):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         draws = Draws(f"{seed}/keys")
-        api = Api(
+        api = EmulatedApi(
             app_id=draws.key() if app_id is None else app_id,
             app_token=draws.key() if app_token is None else app_token,
             seed=seed,
@@ -80,7 +80,7 @@ class Sandbox(Emulator):
         )
         super().__init__(
             api,
-            quota=Quota(*rate_limit) if rate_limit else None,
+            quota=RateLimitWindow(*rate_limit) if rate_limit else None,
             faults=PendingFaults(Draws(f"{seed}/faults")),
             serving=Serving(ranges=ranges, gzip=gzip),
             clock=clock,

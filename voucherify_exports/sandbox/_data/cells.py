@@ -25,7 +25,7 @@ class Cells(Protocol):
 
     def __getitem__(self, column: str) -> str: ...
 
-    def referred(self, kind: str) -> Cells:
+    def reference(self, kind: str) -> Cells:
         """Return the row of another object that this one belongs to."""
         ...
 
@@ -42,7 +42,7 @@ class Drawn:
 
 
 @frozen
-class Referred:
+class Reference:
     """What stands in the row of another object that the row belongs to."""
 
     kind: str
@@ -50,7 +50,7 @@ class Referred:
 
 
 @frozen
-class Same:
+class SameNumber:
     """What stands in the row of another object that has the same number."""
 
     kind: str
@@ -64,7 +64,7 @@ class Derived:
     text: Callable[[Cells], str]
 
 
-Cell: TypeAlias = Drawn | Referred | Same | Derived
+Cell: TypeAlias = Drawn | Reference | SameNumber | Derived
 
 
 def one_of(*texts: str) -> Drawn:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define
 
-from .filters import NO_FILTERS, kept_by
 from .objects import column_of, columns, default_fields, title
+from .row_filters import NO_FILTERS, kept_by
 from .rows import Row, ordered
 from .world import slot_bits
 
@@ -24,7 +24,7 @@ _ROWS_PER_BLOCK = 200
 
 
 @define(slots=False)
-class Table:
+class FileContent:
     """What an export is made of: the first `rows` rows of an object, less those that a filter drops.
 
     `block` gives a few hundred of them at a time, in any order of asking.
@@ -38,7 +38,7 @@ class Table:
     filters: Sequence[Mapping[str, object]] = ()
 
     @classmethod
-    def of(
+    def from_parameters(
         cls,
         world: World,
         rows: int,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from .cells import Drawn, Referred, Same, draw_of_ident
-from .columns import cell
-from .world import referred, referring, slot_bits
+from .cells import Drawn, Reference, SameNumber, draw_of_ident
+from .definitions import cell
+from .world import reference_of, references_to, slot_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,15 +28,15 @@ class Row:
         found = cell(self.kind, column)
         if isinstance(found, Drawn):
             return found.text(self.draw(column))
-        if isinstance(found, Referred):
-            return self.referred(found.kind)[found.column]
-        if isinstance(found, Same):
+        if isinstance(found, Reference):
+            return self.reference(found.kind)[found.column]
+        if isinstance(found, SameNumber):
             return Row(self.world, found.kind, self.number)[found.column]
         return found.text(self)
 
-    def referred(self, kind: str) -> Row:
+    def reference(self, kind: str) -> Row:
         """Return the row of another object that this one belongs to."""
-        return Row(self.world, kind, referred(self.number))
+        return Row(self.world, kind, reference_of(self.number))
 
     def draw(self, column: str) -> int:
         """Return a number from 0 to 2³² that no other row has in this column."""
@@ -49,9 +49,9 @@ def ordered(world: World, kind: str, column: str, slot: int, count: int) -> Iter
     There are `2 ** slot_bits(count)` slots; most have one row or none.
     """
     found = cell(kind, column)
-    if isinstance(found, Referred):
+    if isinstance(found, Reference):
         for number in ordered(world, found.kind, found.column, slot, count):
-            yield from referring(number, count)
+            yield from references_to(number, count)
     else:
         number = world.spread(kind, column).number(slot, slot_bits(count))
         if number < count:

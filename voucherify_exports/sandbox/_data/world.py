@@ -32,7 +32,7 @@ class Spread:
     inverse: int
 
     @classmethod
-    def drawn(cls, draws: Draws) -> Self:
+    def from_draws(cls, draws: Draws) -> Self:
         """Return one that chance decides."""
         factor = draws.getrandbits(_BITS) | 1
         return cls(factor, draws.getrandbits(_BITS), pow(factor, -1, 1 << _BITS))
@@ -59,7 +59,7 @@ class World:
         """Return how the values of a column are spread."""
         spread = self._spreads.get((kind, column))
         if spread is None:
-            spread = self._spreads[kind, column] = Spread.drawn(Draws(f"{self.seed}/{kind}/{column}"))
+            spread = self._spreads[kind, column] = Spread.from_draws(Draws(f"{self.seed}/{kind}/{column}"))
         return spread
 
 
@@ -68,12 +68,12 @@ def slot_bits(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-def referred(number: int) -> int:
+def reference_of(number: int) -> int:
     """Return the row of another object that a row belongs to: an earlier one, unless it is the first."""
     return number - (1 << number.bit_length() - 1) if number else 0
 
 
-def referring(number: int, count: int) -> Iterator[int]:
+def references_to(number: int, count: int) -> Iterator[int]:
     """Yield those of the first rows that belong to a row."""
     if number == 0 < count:
         yield 0

@@ -11,26 +11,26 @@ from attrs import define, field
 from attrs.validators import ge, instance_of, le
 
 from .._data.draws import Draws
-from .._data.filters import NO_FILTERS
+from .._data.row_filters import NO_FILTERS
 from .._data.world import World
 from .._http.answers import UNAUTHORIZED, Answer, RefusedError, json_answer
-from .._http.files import File, Serving, file_answer
+from .._http.result_files import ResultFile, Serving, file_answer
 from .._http.routes import FORM, Route, not_allowed, route_of
-from .exports import MOST_ROWS, Export, Exports, Outcome
-from .listing import list_query
-from .oauth import Tokens
-from .parameters import wanted_export, wanted_parameters
+from .create_checks import checked_create, checked_parameters
+from .export_store import MOST_ROWS, ExportStore, Outcome, StoredExport
+from .list_query import list_query
+from .oauth import IssuedTokens
 from .project import Project, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .._http.requests import SandboxRequest
-    from .exports import Seconds
+    from .export_store import Seconds
 
 
 @define(kw_only=True)
-class Api:
+class EmulatedApi:
     """What the API knows, and how it answers; times are epoch seconds."""
 
     app_id: str
@@ -42,10 +42,10 @@ class Api:
     token_ttl: float | None
     oauth_ttl: float
     download_url: str = ""
-    exports: Exports = field(factory=Exports, init=False)
+    exports: ExportStore = field(factory=ExportStore, init=False)
     world: World = field(init=False)
     _project: Project = field(init=False)
-    _tokens: Tokens = field(init=False)
+    _tokens: IssuedTokens = field(init=False)
     _draws: Draws = field(init=False)
     _request_ids: Draws = field(init=False)
     _routes: tuple[Route, ...] = field(init=False)
@@ -53,7 +53,7 @@ class Api:
     def __attrs_post_init__(self) -> None:
         self.world = World(self.seed)
         self._project = Project(self.world, self.rows)
-        self._tokens = Tokens(self.seed, self.oauth_ttl)
+        self._tokens = IssuedTokens(self.seed, self.oauth_ttl)
         self._draws = Draws(f"{self.seed}/exports")
         self._request_ids = Draws(f"{self.seed}/requests")
         one, export, project = "([^/]+)", "transactions/export", self._project
@@ -89,10 +89,10 @@ class Api:
         within: Mapping[str, object] = NO_FILTERS,
         export_id: str | None = None,
         outcome: Outcome = "DONE",
-    ) -> Export:
+    ) -> StoredExport:
         """Add an export whose time begins to run when it is created."""
         starts_at = created_at + self._draws.seconds(self.scheduled_for)
-        export = Export(
+        export = StoredExport(
             id=f"exp_{self._draws.text(24)}" if export_id is None else export_id,
             exported_object=exported_object,
             parameters=parameters,
@@ -146,11 +146,11 @@ class Api:
         return self._tokens.scopes(token, request.at) if scheme.lower() == "bearer" else None
 
     def _create(self, request: SandboxRequest) -> Answer:
-        wanted = wanted_export(request.body)
+        wanted = checked_create(request.body)
         return self._created(request, wanted.exported_object, wanted.parameters)
 
     def _create_orders(self, request: SandboxRequest) -> Answer:
-        return self._created(request, "order", wanted_parameters(request.body, "order"))
+        return self._created(request, "order", checked_parameters(request.body, "order"))
 
     def _route_within(
         self, exported_object: str, pattern: str, scope: str, column: str, find: Callable[[str], str]
@@ -168,7 +168,7 @@ class Api:
     ) -> Answer:
         """Create an export of what belongs to the voucher or campaign that the path names."""
         found = find(name)
-        parameters = wanted_parameters(request.body, exported_object)
+        parameters = checked_parameters(request.body, exported_object)
         filters = cast("dict[str, object]", parameters.get("filters", {}))
         within = {column: {"conditions": {"$in": [found]}}}
         echoed = {**parameters, "filters": {"junction": "AND", **filters, **within}}
@@ -215,16 +215,16 @@ class Api:
         if export.status(request.at) != "DONE":
             raise missing(export_id, "export")
         if export.file is None:
-            export.file = File(export.table(self.world), export.ends_at)
+            export.file = ResultFile(export.content(self.world), export.ends_at)
         return await file_answer(export.file, request.headers, serving)
 
-    def _find(self, export_id: str) -> Export:
+    def _find(self, export_id: str) -> StoredExport:
         export = self.exports.find(export_id)
         if export is None:
             raise missing(export_id, "export")
         return export
 
-    def _wire(self, export: Export, now: float) -> dict[str, object]:
+    def _wire(self, export: StoredExport, now: float) -> dict[str, object]:
         token = self._token(export.id, f"{int(now * 1000):x}")
         return export.wire(now, f"{self.download_url}/v1/exports/{quote(export.id, safe='')}?token={token}")
 

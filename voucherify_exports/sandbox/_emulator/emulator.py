@@ -20,12 +20,12 @@ from .state import state
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .._http.files import Serving
     from .._http.injection import PendingFaults
     from .._http.requests import SandboxRequest
-    from .api import Api
-    from .exports import Export, Outcome
-    from .rate_limit import Quota
+    from .._http.result_files import Serving
+    from .api import EmulatedApi
+    from .export_store import Outcome, StoredExport
+    from .rate_limit import RateLimitWindow
 
 
 _P = ParamSpec("_P")
@@ -57,9 +57,9 @@ class Emulator:
 
     def __init__(
         self,
-        api: Api,
+        api: EmulatedApi,
         *,
-        quota: Quota | None,
+        quota: RateLimitWindow | None,
         faults: PendingFaults,
         serving: Serving,
         clock: Callable[[], float],
@@ -169,7 +169,7 @@ class Emulator:
             "download_url": self.download_url,
         }
 
-    def _existing(self, export_id: str) -> Export:
+    def _existing(self, export_id: str) -> StoredExport:
         export = self._api.exports.find(export_id)
         if export is None:
             raise KeyError(export_id)

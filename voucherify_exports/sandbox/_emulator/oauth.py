@@ -35,7 +35,7 @@ class _Token:
 
 
 @define
-class Tokens:
+class IssuedTokens:
     """The tokens that were given out; each is good for `ttl` seconds."""
 
     seed: int

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from .._data.columns import CAMPAIGN_IDS
+from .._data.definitions import CAMPAIGN_IDS
 from .._data.rows import Row, number_of
 from .._http.answers import RefusedError
 

@@ -8,7 +8,7 @@ from attrs import define
 
 
 @define
-class Quota:
+class RateLimitWindow:
     """Counts `limit` requests per window of `seconds`; times are epoch seconds."""
 
     limit: int

@@ -13,15 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .._http.requests import SandboxRequest
-    from .api import Api
-    from .exports import Export
-    from .rate_limit import Quota
+    from .api import EmulatedApi
+    from .export_store import StoredExport
+    from .rate_limit import RateLimitWindow
 
 _REQUESTS = 100
 
 
 def state(
-    now: float, api: Api, quota: Quota | None, faults: Iterable[Fault], requests: Sequence[SandboxRequest]
+    now: float,
+    api: EmulatedApi,
+    quota: RateLimitWindow | None,
+    faults: Iterable[Fault],
+    requests: Sequence[SandboxRequest],
 ) -> dict[str, object]:
     """Return the exports and the latest requests, newest first, the quota, and the faults to come."""
     return {
@@ -36,7 +40,7 @@ def state(
     }
 
 
-def _export(export: Export, now: float) -> dict[str, object]:
+def _export(export: StoredExport, now: float) -> dict[str, object]:
     status = export.status(now)
     return {
         "id": export.id,

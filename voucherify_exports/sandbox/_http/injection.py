@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 
 from .answers import JSON_TYPE, Answer, plain_error
 from .faults import Fault
-from .files import Serving
+from .result_files import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

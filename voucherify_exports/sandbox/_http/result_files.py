@@ -17,7 +17,7 @@ from .answers import Answer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .._data.content import Table
+    from .._data.content import FileContent
 
 _ROWS_TO_MEASURE = 100_000  # in a few seconds
 _GZIP = 16 + zlib.MAX_WBITS
@@ -33,44 +33,44 @@ class Serving:
 
 
 @define
-class File:
+class ResultFile:
     """The file of an export, made anew whenever it is read; `modified_at` is in epoch seconds."""
 
-    table: Table
+    content: FileContent
     modified_at: float
     _offsets: list[int] = field(factory=list[int], init=False)
 
     @property
     def etag(self) -> str:
         """The strong validator: the same for the same bytes."""
-        return f'"{sha256(self.table.identity.encode()).hexdigest()[:32]}"'
+        return f'"{sha256(self.content.identity.encode()).hexdigest()[:32]}"'
 
     async def length(self) -> int | None:
         """Return the number of bytes, or None when counting them would take too long."""
-        if self.table.rows > _ROWS_TO_MEASURE:
+        if self.content.rows > _ROWS_TO_MEASURE:
             return None
         if not self._offsets:
             offsets = [0]
-            for number in range(self.table.blocks):
-                offsets.append(offsets[-1] + len(self.table.block(number)))
+            for number in range(self.content.blocks):
+                offsets.append(offsets[-1] + len(self.content.block(number)))
                 await asyncio.sleep(0)
             self._offsets = offsets
         return self._offsets[-1]
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the whole file."""
-        return map(self.table.block, range(self.table.blocks))
+        return map(self.content.block, range(self.content.blocks))
 
     def between(self, first: int, last: int) -> Iterator[bytes]:
         """Yield the bytes from the first to the last one, both included, of a file whose length is known."""
         number = bisect_right(self._offsets, first) - 1
         while self._offsets[number] <= last:
             start = self._offsets[number]
-            yield self.table.block(number)[max(0, first - start) : last + 1 - start]
+            yield self.content.block(number)[max(0, first - start) : last + 1 - start]
             number += 1
 
 
-async def file_answer(file: File, asked: Mapping[str, str], serving: Serving) -> Answer:
+async def file_answer(file: ResultFile, asked: Mapping[str, str], serving: Serving) -> Answer:
     """Answer a request with these headers: 200 with the whole file, 206 with a range of it, or 416."""
     headers = {
         "Content-Type": "text/plain",
@@ -91,7 +91,7 @@ async def file_answer(file: File, asked: Mapping[str, str], serving: Serving) ->
     return Answer(chunks=file.blocks(), headers=headers | {"Content-Length": str(length)})
 
 
-def _range_answer(file: File, length: int, wanted: range, headers: Mapping[str, str]) -> Answer:
+def _range_answer(file: ResultFile, length: int, wanted: range, headers: Mapping[str, str]) -> Answer:
     if not wanted:
         return Answer(status=416, headers={**headers, "Content-Range": f"bytes */{length}"})
     first, last = wanted[0], wanted[-1]

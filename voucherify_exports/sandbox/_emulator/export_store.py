@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from attrs import define, field
 from attrs.validators import ge, in_, instance_of, le
 
-from .._data.content import Table
+from .._data.content import FileContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .._data.world import World
-    from .._http.files import File
+    from .._http.result_files import ResultFile
 
 Outcome: TypeAlias = Literal["DONE", "ERROR"]
 """How an export ends."""
@@ -28,7 +28,7 @@ MOST_ROWS = 2**32
 
 
 @define(kw_only=True)
-class Export:
+class StoredExport:
     """One export; times are epoch seconds, `within` are filters that hold beside those of the parameters."""
 
     id: str
@@ -41,7 +41,7 @@ class Export:
     added_at: float
     starts_at: float
     ends_at: float
-    file: File | None = field(default=None, init=False)
+    file: ResultFile | None = field(default=None, init=False)
 
     def status(self, now: float) -> str:
         """Return the status at a time."""
@@ -53,9 +53,11 @@ class Export:
         """End it, unless it has ended before; the outcome is the given one in any case."""
         self.outcome, self.ends_at = outcome, min(self.ends_at, now)
 
-    def table(self, world: World) -> Table:
+    def content(self, world: World) -> FileContent:
         """Return what its file is made of."""
-        return Table.of(world, self.rows, self.exported_object, self.parameters, self.within)
+        return FileContent.from_parameters(
+            world, self.rows, self.exported_object, self.parameters, self.within
+        )
 
     def wire(self, now: float, file_url: str) -> dict[str, object]:
         """Return the export as the API shows it at a time."""
@@ -74,19 +76,19 @@ class Export:
 
 
 @define
-class Exports:
+class ExportStore:
     """All exports, by id, in the order in which they were added."""
 
-    _by_id: dict[str, Export] = field(factory=dict[str, Export])
+    _by_id: dict[str, StoredExport] = field(factory=dict[str, StoredExport])
 
-    def __iter__(self) -> Iterator[Export]:
+    def __iter__(self) -> Iterator[StoredExport]:
         return iter(self._by_id.values())
 
     def total(self, now: float) -> int:
         """Return how many there are at a time."""
         return sum(export.added_at <= now for export in self._by_id.values())
 
-    def add(self, export: Export) -> None:
+    def add(self, export: StoredExport) -> None:
         """Add one under an id of its own, which a path can hold."""
         if export.id in ("", ".", ".."):
             msg = f"{export.id!r} cannot be an id"
@@ -96,11 +98,11 @@ class Exports:
             raise ValueError(msg)
         self._by_id[export.id] = export
 
-    def find(self, export_id: str) -> Export | None:
+    def find(self, export_id: str) -> StoredExport | None:
         """Return the export with an id, or None."""
         return self._by_id.get(export_id)
 
-    def remove(self, export: Export) -> None:
+    def remove(self, export: StoredExport) -> None:
         """Remove one."""
         del self._by_id[export.id]
 
@@ -108,7 +110,7 @@ class Exports:
         """Remove them all."""
         self._by_id.clear()
 
-    def page(self, order: str, number: int, size: int, now: float) -> list[Export]:
+    def page(self, order: str, number: int, size: int, now: float) -> list[StoredExport]:
         """Return one page of the list at a time, counted from 1.
 
         Equals stand in the order in which they were added.

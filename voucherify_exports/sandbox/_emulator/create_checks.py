@@ -32,14 +32,14 @@ OPERATORS = (
 
 
 @frozen
-class Wanted:
+class CreateRequest:
     """An export that somebody asks for."""
 
     exported_object: str
     parameters: Mapping[str, object]
 
 
-def wanted_export(body: bytes) -> Wanted:
+def checked_create(body: bytes) -> CreateRequest:
     """Check the body of a create."""
     payload = _json_object(body)
     exported_object = payload.get("exported_object")
@@ -48,10 +48,10 @@ def wanted_export(body: bytes) -> Wanted:
         raise _invalid_payload(
             f"Property .exported_object should be equal to one of the allowed values [ {allowed} ]"
         )
-    return Wanted(exported_object, _parameters(exported_object, payload))
+    return CreateRequest(exported_object, _parameters(exported_object, payload))
 
 
-def wanted_parameters(body: bytes, exported_object: str) -> Mapping[str, object]:
+def checked_parameters(body: bytes, exported_object: str) -> Mapping[str, object]:
     """Check the body of a create whose path says what is exported."""
     return _parameters(exported_object, _json_object(body))
 
