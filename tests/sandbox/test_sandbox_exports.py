@@ -76,7 +76,7 @@ class TestTime:
         moment = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
         _, export = await get(http, sandbox.add_export("customer", created_at=moment))
         assert export["created_at"] == "2023-11-14T22:13:20.000Z"
-        with pytest.raises(ValueError, match="without a time zone"):
+        with pytest.raises(ValueError, match="with a time zone"):
             sandbox.add_export("customer", created_at=moment.replace(tzinfo=None))
 
     async def test_ranges(self, clock):
@@ -148,8 +148,8 @@ class TestAddExport:
             ("order", {"rows": -1}, "rows"),
             ("order", {"outcome": "MAYBE"}, "outcome"),
             ("order", {"id": "taken"}, "taken"),
-            ("order", {"id": ""}, "'' cannot be an id"),
-            ("order", {"id": ".."}, "'[.]{2}' cannot be an id"),
+            ("order", {"id": ""}, "'' cannot be the id"),
+            ("order", {"id": ".."}, "'[.]{2}' cannot be the id"),
         ],
     )
     def test_mistakes(self, exported_object, options, match):

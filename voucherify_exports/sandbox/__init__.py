@@ -1,4 +1,7 @@
-"""The Voucherify exports API on loopback: real HTTP, seeded data, driven time, faults on demand."""
+"""The Voucherify exports API on loopback: real HTTP, seeded data, a clock to drive, and faults to inject.
+
+`Sandbox` is the way in. It shares no code with the client, so that a mistake in one cannot hide in the other.
+"""
 
 from ._emulator.export_store import Outcome, Seconds
 from ._http.faults import Edit, Fault, Reset

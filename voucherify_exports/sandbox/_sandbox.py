@@ -17,7 +17,7 @@ from ._data.draws import Draws
 from ._emulator.api import EmulatedApi
 from ._emulator.emulator import Emulator
 from ._emulator.rate_limit import RateLimitWindow
-from ._http.exchange import received, send, send_broken
+from ._http.exchange import read_request, send, send_broken
 from ._http.injection import PendingFaults, breaks_sending
 from ._http.listener import Listener
 from ._http.result_files import Serving
@@ -31,20 +31,21 @@ if TYPE_CHECKING:
 
 
 class Sandbox(Emulator):
-    """The exports API on loopback, for as long as `async with` lasts.
+    """The exports API on loopback, running inside `async with`.
 
     An export is SCHEDULED for `scheduled_for` seconds, then IN_PROGRESS for `in_progress_for` seconds: a
     number, or a range from which each export draws its own. `rate_limit=(100, 60)` allows 100 requests per
-    window of 60 seconds; downloads do not count. A download URL is good for `token_ttl` seconds after the
-    answer that held it, an OAuth token for `oauth_ttl` seconds. `clock` tells the time in epoch seconds, and
-    `sleep` makes slow faults wait so many seconds: with its own, a test moves time instead of waiting.
+    window of 60 seconds; downloads do not count. A result URL is valid for `token_ttl` seconds after the
+    response that contained it, or permanently when that is None; an OAuth token for `oauth_ttl` seconds.
+    `clock` returns the time in epoch seconds, and `sleep` waits for the given number of seconds when a fault
+    delays a response: a test that replaces both can move time instead of waiting.
 
-    The project has `rows` vouchers, as many customers and so on: that is what an export that is created over
-    HTTP starts from, before its filters. The API's host serves the files as well, and result URLs lead there,
-    unless `download_host` names another address of this machine, such as `127.0.0.2`: they lead to a port
-    there then. A file has a length, an ETag, a date and, with `ranges`, ranges; one of more than 100,000 rows
-    comes in chunks, with neither length nor ranges. With `gzip` it is compressed for those who accept that,
-    and has neither then.
+    The project has `rows` vouchers, `rows` customers and so on: an export that is created over HTTP contains
+    these, less what its filters exclude. The API's host serves the files as well, unless `download_host` is
+    another address of this machine, such as `127.0.0.2`: result URLs then lead to a free port there. A file
+    has a length, an ETag, a date and, with `ranges`, supports ranges; one of more than 100,000 rows is sent
+    in chunks, without length and ranges. With `gzip`, it is compressed for clients that accept that, and has
+    no length or ranges either.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Sandbox(Emulator):
         await self._listening.aclose()
 
     async def _handle(self, http: web.BaseRequest, *, at_download_host: bool) -> web.StreamResponse:
-        request = await received(http, self._clock(), at_download_host=at_download_host)
+        request = await read_request(http, self._clock(), at_download_host=at_download_host)
         if f"{request.path}/".startswith(f"{ROOT}/") and not at_download_host:
             return await send(http, self._control.answer(request, http.remote))
         answer, fault = await self._respond(request)

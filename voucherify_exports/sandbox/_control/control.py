@@ -1,4 +1,4 @@
-"""What a test does to the sandbox, over HTTP: for programs in any language, and for the page."""
+"""The control API: what `Sandbox` offers to a test, over HTTP, for other programs and for the page."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class Control:
         )
 
     def answer(self, request: SandboxRequest, peer: str | None) -> Answer:
-        """Answer a program of this machine, or a page that the sandbox itself has served."""
+        """Return the answer to a request from a program on this machine or from the page of the sandbox."""
         try:
             if not _is_from_here(request, peer):
-                details = "Only this machine may ask, and no page of another site."
+                details = "Only programs on this machine are allowed, and no page of another site."
                 raise RefusedError(403, "forbidden", "Forbidden", details)
             answer = self._call(request)
         except RefusedError as refused:
@@ -94,9 +94,9 @@ class Control:
     def _add(self, request: SandboxRequest) -> Answer:
         options = _options(request, _EXPORT_OPTIONS)
         if not all(isinstance(name, str) for name in options.get("fields", [])):
-            raise _invalid("fields are texts")
+            raise _invalid("Property .fields should be an array of strings")
         if "exported_object" not in options:
-            raise _invalid("Property .exported_object is missing")
+            raise _invalid("Property .exported_object is required")
         with _refusing():
             return json_answer({"id": self._emulator.add_export(**options)}, 201)
 
@@ -121,7 +121,7 @@ class Control:
 
 
 def _is_from_here(request: SandboxRequest, peer: str | None) -> bool:
-    """Tell whether nobody but this machine asks, and no page of a site that its browser has open."""
+    """Whether a request comes from this machine, and not from a page of another site in a browser."""
     host = request.headers.get("Host", "")
     if not _is_loopback(peer or "") or not _is_loopback(re.sub(r":\d*$", "", host).strip("[]")):
         return False
@@ -148,7 +148,7 @@ def _options(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, A
     given = _given(request)
     for name, value in given.items():
         if name not in kinds:
-            raise _invalid(f"Property .{name} is none of {', '.join(kinds)}")
+            raise _invalid(f"unknown property .{name}; known are {', '.join(kinds)}")
         if not _is_one(value, kinds[name]):
             raise _invalid(f"Property .{name} cannot be {json.dumps(value)}")
     return given
@@ -156,7 +156,7 @@ def _options(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, A
 
 def _given(request: SandboxRequest) -> dict[str, Any]:
     if _is_form(request):
-        # A field of the page that is left empty is not an option.
+        # `parse_qsl` leaves empty fields out: they are not given.
         return {name: _number(text) for name, text in parse_qsl(request.body.decode(errors="replace"))}
     try:
         given: object = json.loads(request.body or b"{}")
@@ -168,7 +168,7 @@ def _given(request: SandboxRequest) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | float | str:
-    """Read a number, which in a form is text like everything else."""
+    """Return a number if the text is one: in a form, everything is text."""
     for kind in (int, float):
         with suppress(ValueError):
             return kind(text)
@@ -187,7 +187,7 @@ def _invalid(details: str) -> RefusedError:
 
 @contextmanager
 def _refusing() -> Generator[None]:
-    """Refuse what the sandbox itself refuses."""
+    """Turn the errors of the emulator into refusals."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The page of the sandbox: `page.html`, filled in with the state and with buttons that control it."""
+"""The page for the browser: `page.html`, with the state and the buttons that depend on it filled in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of each object: what is drawn, and what follows from what."""
+"""Definitions: what the cells of each column of each object hold."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ CAMPAIGN_IDS = {
     name: f"camp_{Draws(name).text(24)}"
     for name in ("Back to School, 2025", "Summer Sale", 'The "Big" One', "Święta")
 }
-"""The campaigns of every project, and the id of each."""
+"""The campaigns of every project: their ids by name."""
 
-# Vouchers and customers first, then what happens with them, then what changes.
+# Vouchers and customers are created first; what happens with them comes later, and updates last.
 _CREATED, _HAPPENED, _UPDATED = moment(year(2022), 700), moment(year(2024), 360), moment(year(2025), 360)
 
 _REMARK = one_of(
@@ -41,7 +41,7 @@ def _image(row: Cells) -> str:
 
 
 def _only(column: str, value: str, drawn: Drawn) -> Derived:
-    """A cell that is empty unless another one has this value."""
+    """A cell that is empty unless another column has this value."""
     return Derived(lambda row: drawn.text(row.draw(f"{column} {value}")) if row[column] == value else "")
 
 
@@ -50,7 +50,7 @@ def _reference_only(column: str, value: str, kind: str, referred: str) -> Derive
 
 
 def _part(column: str, percent: int) -> Derived:
-    """An amount that is up to so many hundredths of another."""
+    """An amount of up to `percent` percent of another."""
     return Derived(lambda row: str(int(row[column]) * (row.draw(column) % (percent + 1)) // 100))
 
 
@@ -230,5 +230,5 @@ _COLUMNS: dict[str, dict[str, Cell]] = {
 
 
 def cell(kind: str, column: str) -> Cell:
-    """Return what a column of an object holds; any property of the metadata is a remark."""
+    """Return the definition of a column of an object; each unknown property of the metadata is a remark."""
     return _COLUMNS[kind].get(column) or _ANYWHERE.get(column) or _REMARK

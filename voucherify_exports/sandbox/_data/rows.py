@@ -1,4 +1,4 @@
-"""Rows: what stands in a cell, and which rows come first when they are ordered by a column."""
+"""Rows: the text of each cell, the order of rows by a column, and the row that has an id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Row:
-    """One row of an object, by its number."""
+    """One row of an object, given by its number."""
 
     world: World
     kind: str
@@ -35,7 +35,7 @@ class Row:
         return found.text(self)
 
     def reference(self, kind: str) -> Row:
-        """Return the row of another object that this one belongs to."""
+        """Return the row of another object that this row refers to."""
         return Row(self.world, kind, reference_of(self.number))
 
     def draw(self, column: str) -> int:
@@ -44,9 +44,10 @@ class Row:
 
 
 def ordered(world: World, kind: str, column: str, slot: int, count: int) -> Iterator[int]:
-    """Yield those of the first rows that stand in a slot when they are ordered by a column.
+    """Yield those of the first `count` rows that are in a slot when they are ordered by a column.
 
-    There are `2 ** slot_bits(count)` slots; most have one row or none.
+    There are `2 ** slot_bits(count)` slots; most have one row or none. The slots of a reference are those of
+    the column that it refers to, so that many rows can share one.
     """
     found = cell(kind, column)
     if isinstance(found, Reference):
@@ -59,7 +60,7 @@ def ordered(world: World, kind: str, column: str, slot: int, count: int) -> Iter
 
 
 def number_of(world: World, kind: str, column: str, prefix: str, text: str) -> int | None:
-    """Return the row that has this ident in a column, if there is one."""
+    """Return the number of the row that has an ident in a column, or None."""
     draw = draw_of_ident(prefix, text)
     if draw is None:
         return None

@@ -1,4 +1,4 @@
-"""The exports API without the HTTP: a request in, an answer out."""
+"""The exports API as values: a request in, an answer out. `Emulator` calls it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @define(kw_only=True)
 class EmulatedApi:
-    """What the API knows, and how it answers; times are epoch seconds."""
+    """The exports API of one project: its exports, tokens and data. Times are in epoch seconds."""
 
     app_id: str
     app_token: str
@@ -90,7 +90,7 @@ class EmulatedApi:
         export_id: str | None = None,
         outcome: Outcome = "DONE",
     ) -> StoredExport:
-        """Add an export whose time begins to run when it is created."""
+        """Add an export, which runs from `created_at` on."""
         starts_at = created_at + self._draws.seconds(self.scheduled_for)
         export = StoredExport(
             id=f"exp_{self._draws.text(24)}" if export_id is None else export_id,
@@ -108,7 +108,7 @@ class EmulatedApi:
         return export
 
     async def answer(self, request: SandboxRequest, serving: Serving) -> Answer:
-        """Answer a request, the refused ones included."""
+        """Return the answer to a request, also when the request is refused."""
         try:
             return await self._download(request, serving) if request.is_download else self._call(request)
         except RefusedError as refused:
@@ -166,7 +166,7 @@ class EmulatedApi:
         request: SandboxRequest,
         name: str,
     ) -> Answer:
-        """Create an export of what belongs to the voucher or campaign that the path names."""
+        """Create an export of what belongs to the voucher or campaign in the path."""
         found = find(name)
         parameters = checked_parameters(request.body, exported_object)
         filters = cast("dict[str, object]", parameters.get("filters", {}))
@@ -229,7 +229,7 @@ class EmulatedApi:
         return export.wire(now, f"{self.download_url}/v1/exports/{quote(export.id, safe='')}?token={token}")
 
     def _token(self, export_id: str, issued: str) -> str:
-        # Signed instead of kept: thousands of polls issue a token each, and few are ever used.
+        # Signed, not stored: thousands of polls issue a token each, and few are ever used.
         signature = hmac.new(self.app_token.encode(), f"{export_id}/{issued}".encode(), "sha256")
         return f"{issued}.{signature.hexdigest()}"
 

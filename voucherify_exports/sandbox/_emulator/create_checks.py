@@ -1,4 +1,4 @@
-"""What a create may ask for, or the documented refusal."""
+"""Checks of the body of a create; what Voucherify refuses is refused with its documented error."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ OPERATORS = (
     *("$failed", "$in_progress", "$expired", "$before_start", "$enabled", "$disabled", "$redeemed"),
     "$redeemable",
 )
-"""Voucherify, API reference, create orders export: the error that names them."""
+"""Source: Voucherify, API reference, create orders export, where an error lists them."""
 
 
 @frozen
 class CreateRequest:
-    """An export that somebody asks for."""
+    """A create whose body has been checked."""
 
     exported_object: str
     parameters: Mapping[str, object]
 
 
 def checked_create(body: bytes) -> CreateRequest:
-    """Check the body of a create."""
+    """Return the body of a create, checked; raises RefusedError."""
     payload = _json_object(body)
     exported_object = payload.get("exported_object")
     if not isinstance(exported_object, str) or exported_object not in FIELDS:
@@ -52,7 +52,7 @@ def checked_create(body: bytes) -> CreateRequest:
 
 
 def checked_parameters(body: bytes, exported_object: str) -> Mapping[str, object]:
-    """Check the body of a create whose path says what is exported."""
+    """Return the parameters of a create whose path determines the object; raises RefusedError."""
     return _parameters(exported_object, _json_object(body))
 
 

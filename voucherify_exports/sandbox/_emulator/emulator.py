@@ -35,7 +35,7 @@ _Method: TypeAlias = "Callable[[Emulator, Fault], None]"
 def _with_parameters_of(
     make: Callable[_P, Fault],
 ) -> Callable[[_Method], Callable[Concatenate[Emulator, _P], None]]:
-    """Give a method the parameters of a class, for type checkers and `inspect` as well as for calls."""
+    """Give a method the parameters of a class: for calls, for type checkers and for `inspect`."""
 
     def decorate(method: _Method) -> Callable[Concatenate[Emulator, _P], None]:
         @wraps(method)
@@ -53,7 +53,10 @@ def _with_parameters_of(
 
 
 class Emulator:
-    """The API with everything around it, which the control API drives and `Sandbox` serves."""
+    """The exports API with the faults, the rate limit and the recorded requests around it.
+
+    The control API drives it; `Sandbox` adds the listeners.
+    """
 
     def __init__(
         self,
@@ -74,22 +77,22 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """The base URL, known once the sandbox runs."""
+        """The base URL; raises RuntimeError before the sandbox runs."""
         return _running(self._url)
 
     @property
     def download_url(self) -> str:
-        """The base URL of the files: that of the API unless they have a host of their own."""
+        """The base URL of the files: that of the API, or of the `download_host`."""
         return _running(self._api.download_url)
 
     @property
     def app_id(self) -> str:
-        """What `X-App-Id` must be."""
+        """The application id, for `X-App-Id`."""
         return self._api.app_id
 
     @property
     def app_token(self) -> str:
-        """What `X-App-Token` must be."""
+        """The application token, for `X-App-Token`."""
         return self._api.app_token
 
     def add_export(
@@ -102,14 +105,14 @@ class Emulator:
         created_at: float | datetime | None = None,
         id: str | None = None,
     ) -> str:
-        """Add an export whose file has so many rows, and return its id.
+        """Add an export whose file has `rows` rows, and return its id.
 
-        `created_at` is an aware datetime or in epoch seconds, now when it is None; the status follows from
-        it. Raises ValueError for an unknown object, field or outcome, for less than no rows, for a naive
-        datetime, and for an id that exists or that no path can hold.
+        `created_at` is an aware datetime or in epoch seconds, and now when it is None; the status follows
+        from it. Raises ValueError for an unknown object, field or outcome, for a negative number of rows, for
+        a naive datetime, and for an id that exists already or cannot be part of a path.
         """
         if exported_object not in FIELDS:
-            msg = f"exported_object is one of {', '.join(FIELDS)}, not {exported_object!r}"
+            msg = f"exported_object must be one of {', '.join(FIELDS)}, not {exported_object!r}"
             raise ValueError(msg)
         unknown = [name for name in fields or () if not is_field(exported_object, name)]
         if unknown:
@@ -127,22 +130,22 @@ class Emulator:
         ).id
 
     def cell(self, exported_object: str, column: str, *, row: int = 0) -> str:
-        """Return what stands in a row of every file of an object, such as a voucher's `code`.
+        """Return the value of a column in a row of an object, such as a voucher's `code`.
 
-        Rows are counted from 0, in the order of a file that asks for none.
+        Rows are counted from 0, in the order of a file of an export without an `order`.
         """
         return Row(self._api.world, exported_object, row)[column]
 
     def delete_export(self, export_id: str) -> None:
-        """Delete an export as somebody else would; raises KeyError when there is none."""
+        """Delete an export without a request; raises KeyError when it does not exist."""
         self._api.exports.remove(self._existing(export_id))
 
     def finish(self, export_id: str, outcome: Outcome = "DONE") -> None:
-        """End an export now, whatever the clock says; raises KeyError when there is none."""
+        """Finish an export now, before its time; raises KeyError when it does not exist."""
         self._existing(export_id).finish(outcome, self._clock())
 
     def add_fault(self, fault: Fault) -> None:
-        """Inject a fault that is already made, such as by `Fault.from_json`."""
+        """Inject a fault, such as one from `Fault.from_json`."""
         self._faults.add(fault)
 
     @_with_parameters_of(Fault)
@@ -154,7 +157,7 @@ class Emulator:
         self.add_fault(fault)
 
     def clear(self, *, exports: bool = False, faults: bool = False, requests: bool = False) -> None:
-        """Forget the exports, the faults that are still to come, or the requests that have arrived."""
+        """Delete all exports, remove all pending faults, or forget the recorded requests."""
         if exports:
             self._api.exports.clear()
         if faults:
@@ -163,7 +166,7 @@ class Emulator:
             self.requests.clear()
 
     def state(self) -> dict[str, object]:
-        """Return what there is now, as JSON can say it; times are in epoch seconds."""
+        """Return the current state, as JSON can hold it; times are in epoch seconds."""
         return state(self._clock(), self._api, self._quota, self._faults, self.requests) | {
             "url": self.url,
             "download_url": self.download_url,
@@ -176,7 +179,7 @@ class Emulator:
         return export
 
     async def _respond(self, request: SandboxRequest) -> tuple[Answer, Fault]:
-        """Carry a request out, and return its answer and the fault that applies to sending it."""
+        """Carry out a request, and return its answer and the fault that applies to it."""
         fault = self._faults.take(request)
         answer = await self._decide(request, fault)
         self.requests.append(
@@ -214,11 +217,11 @@ def _running(url: str) -> str:
 def _epoch(moment: float | datetime) -> float:
     if isinstance(moment, datetime):
         if moment.tzinfo is None:
-            msg = "created_at is a datetime without a time zone"
+            msg = "created_at must be a datetime with a time zone"
             raise ValueError(msg)
         return moment.timestamp()
     try:
         return datetime.fromtimestamp(moment, UTC).timestamp()
     except (OverflowError, OSError, ValueError):
-        msg = f"created_at is in epoch seconds, not {moment}"
+        msg = f"created_at must be in epoch seconds, not {moment}"
         raise ValueError(msg) from None

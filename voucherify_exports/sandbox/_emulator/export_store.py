@@ -1,4 +1,4 @@
-"""The exports that exist, with a status that follows from the time."""
+"""The exports of the project, whose status follows from the time."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ Outcome: TypeAlias = Literal["DONE", "ERROR"]
 """How an export ends."""
 
 Seconds: TypeAlias = float | tuple[float, float]
-"""So many seconds, or a number of them drawn from a range."""
-
+"""A number of seconds, or a range that it is drawn from."""
 
 MOST_ROWS = 2**32
-"""What the data can tell apart."""
+"""The largest number of rows: beyond it, ids would repeat."""
 
 
 @define(kw_only=True)
 class StoredExport:
-    """One export; times are epoch seconds, `within` are filters that hold beside those of the parameters."""
+    """One export. Times are in epoch seconds; `within` are filters in addition to those of the parameters."""
 
     id: str
     exported_object: str
@@ -50,17 +49,17 @@ class StoredExport:
         return "IN_PROGRESS" if now >= self.starts_at else "SCHEDULED"
 
     def finish(self, outcome: Outcome, now: float) -> None:
-        """End it, unless it has ended before; the outcome is the given one in any case."""
+        """Finish it now, unless it has finished before; the outcome changes in both cases."""
         self.outcome, self.ends_at = outcome, min(self.ends_at, now)
 
     def content(self, world: World) -> FileContent:
-        """Return what its file is made of."""
+        """Return the content of its file."""
         return FileContent.from_parameters(
             world, self.rows, self.exported_object, self.parameters, self.within
         )
 
     def wire(self, now: float, file_url: str) -> dict[str, object]:
-        """Return the export as the API shows it at a time."""
+        """Return the export as the API returns it at a time."""
         status = self.status(now)
         return {
             "id": self.id,
@@ -77,7 +76,7 @@ class StoredExport:
 
 @define
 class ExportStore:
-    """All exports, by id, in the order in which they were added."""
+    """All exports by id, in the order in which they were added."""
 
     _by_id: dict[str, StoredExport] = field(factory=dict[str, StoredExport])
 
@@ -85,16 +84,16 @@ class ExportStore:
         return iter(self._by_id.values())
 
     def total(self, now: float) -> int:
-        """Return how many there are at a time."""
+        """Return the number of exports at a time."""
         return sum(export.added_at <= now for export in self._by_id.values())
 
     def add(self, export: StoredExport) -> None:
-        """Add one under an id of its own, which a path can hold."""
+        """Add an export; raises ValueError when its id exists already or cannot be part of a path."""
         if export.id in ("", ".", ".."):
-            msg = f"{export.id!r} cannot be an id"
+            msg = f"{export.id!r} cannot be the id of an export"
             raise ValueError(msg)
         if export.id in self._by_id:
-            msg = f"an export with id {export.id} exists already"
+            msg = f"an export with the id {export.id} exists already"
             raise ValueError(msg)
         self._by_id[export.id] = export
 
@@ -103,17 +102,17 @@ class ExportStore:
         return self._by_id.get(export_id)
 
     def remove(self, export: StoredExport) -> None:
-        """Remove one."""
+        """Remove an export."""
         del self._by_id[export.id]
 
     def clear(self) -> None:
-        """Remove them all."""
+        """Remove all exports."""
         self._by_id.clear()
 
     def page(self, order: str, number: int, size: int, now: float) -> list[StoredExport]:
         """Return one page of the list at a time, counted from 1.
 
-        Equals stand in the order in which they were added.
+        Exports that compare equal are in the order in which they were added.
         """
         ordered = [export for export in self._by_id.values() if export.added_at <= now]
         if order.endswith("status"):

@@ -1,4 +1,4 @@
-"""What there is in a sandbox at a moment, as JSON can say it."""
+"""The state of a sandbox, as JSON can hold it: for `Sandbox.state`, the control API and the page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def state(
     faults: Iterable[Fault],
     requests: Sequence[SandboxRequest],
 ) -> dict[str, object]:
-    """Return the exports and the latest requests, newest first, the quota, and the faults to come."""
+    """Return the exports and the latest requests, newest first, the quota and the pending faults."""
     return {
         "now": now,
         "app_id": api.app_id,
@@ -53,13 +53,13 @@ def _export(export: StoredExport, now: float) -> dict[str, object]:
 
 
 def _fault(fault: Fault) -> dict[str, object]:
-    """Return the options that have been given; what JSON cannot say is told as Python does."""
-    told: dict[str, object] = {"times": fault.times}
+    """Return the options that were set; a value that JSON cannot hold is its `repr`."""
+    options: dict[str, object] = {"times": fault.times}
     for option in fields(Fault):
         value: object = getattr(fault, option.name)
         if option.name != "times" and value != option.default:
-            told[option.name] = value if _is_plain(value) else repr(value)
-    return told
+            options[option.name] = value if _is_plain(value) else repr(value)
+    return options
 
 
 def _is_plain(value: object) -> bool:
