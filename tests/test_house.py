@@ -208,6 +208,7 @@ class TestImports:
             ("airflow.hook", "from .operator import VoucherifyExportOperator"),
             ("notebook", "from ._ground.html import table"),
             ("sandbox._data.rows", "from .._control.page import page"),
+            ("sandbox._control.control", "from .._sandbox import Sandbox"),
             ("sandbox._sandbox", "from ..models import Export"),
             ("sandbox._sandbox", "import voucherify_exports.catalog"),
         ],

@@ -51,7 +51,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="JSON",
-            help="A fault, told as for POST /_sandbox/faults; may be given again.",
+            help='A fault to inject, as JSON, such as {"status": 503}; can be repeated.',
         ),
     ] = None,
 ) -> None:
