@@ -145,8 +145,8 @@ class TestAddExport:
         [
             ("coupon", {}, "coupon"),
             ("order", {"fields": ["id", "nonsense"]}, "nonsense"),
-            ("order", {"rows": -1}, "rows"),
-            ("order", {"outcome": "MAYBE"}, "outcome"),
+            ("order", {"rows": -1}, "^rows must be an integer from 0 to 4,294,967,296, not -1"),
+            ("order", {"outcome": "MAYBE"}, "^outcome must be 'DONE' or 'ERROR', not 'MAYBE'"),
             ("order", {"id": "taken"}, "taken"),
             ("order", {"id": ""}, "'' cannot be the id"),
             ("order", {"id": ".."}, "'[.]{2}' cannot be the id"),

@@ -9,8 +9,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .._data.objects import FIELDS, FILTER_PREFIXES, FILTERS, ORDERS, WITHOUT_METADATA
+from .._data.validators import MOST_ROWS
 from .._emulator.create_checks import OPERATORS
-from .._emulator.export_store import MOST_ROWS
 from .._emulator.oauth import SCOPES
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from attrs import define, field
-from attrs.validators import ge, instance_of, le
 
 from .._data.draws import Draws
 from .._data.row_filters import NO_FILTERS
+from .._data.validators import ROW_COUNT
 from .._data.world import World
 from .._http.answers import UNAUTHORIZED, Answer, RefusedError, json_answer
 from .._http.result_files import ResultFile, Serving, file_answer
 from .._http.routes import FORM, Route, not_allowed, route_of
 from .create_checks import checked_create, checked_parameters
-from .export_store import MOST_ROWS, ExportStore, Outcome, StoredExport
+from .export_store import ExportStore, Outcome, StoredExport
 from .list_query import list_query
 from .oauth import IssuedTokens
 from .project import Project, missing
@@ -36,7 +36,7 @@ class EmulatedApi:
     app_id: str
     app_token: str
     seed: int
-    rows: int = field(validator=[instance_of(int), ge(0), le(MOST_ROWS)])
+    rows: int = field(validator=ROW_COUNT)
     scheduled_for: Seconds
     in_progress_for: Seconds
     token_ttl: float | None

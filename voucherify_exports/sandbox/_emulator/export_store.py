@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import define, field
-from attrs.validators import ge, in_, instance_of, le
 
 from .._data.content import FileContent
+from .._data.validators import ROW_COUNT, must_be
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,9 +22,6 @@ Outcome: TypeAlias = Literal["DONE", "ERROR"]
 Seconds: TypeAlias = float | tuple[float, float]
 """A number of seconds, or a range that it is drawn from."""
 
-MOST_ROWS = 2**32
-"""The largest number of rows: beyond it, ids would repeat."""
-
 
 @define(kw_only=True)
 class StoredExport:
@@ -34,8 +31,8 @@ class StoredExport:
     exported_object: str
     parameters: Mapping[str, Any]
     within: Mapping[str, object]
-    rows: int = field(validator=[instance_of(int), ge(0), le(MOST_ROWS)])
-    outcome: Outcome = field(validator=in_(("DONE", "ERROR")))
+    rows: int = field(validator=ROW_COUNT)
+    outcome: Outcome = field(validator=must_be("'DONE' or 'ERROR'", lambda value: value in ("DONE", "ERROR")))
     created_at: float
     added_at: float
     starts_at: float

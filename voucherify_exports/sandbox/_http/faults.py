@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
+from typing import Any, Literal, Self, TypeAlias, cast
 
 from attrs import field, fields_dict, frozen
 
-if TYPE_CHECKING:
-    from attrs import Attribute
+from .._data.validators import is_number, must_be
 
 Reset: TypeAlias = Literal["before", "headers", "body"]
 """Where a connection is reset: before the first byte of the response, in its headers or in its body."""
@@ -18,45 +17,32 @@ Edit: TypeAlias = Callable[[dict[str, object]], object]
 """A function that is given the JSON object of a response, and returns what is sent instead."""
 
 
-def _must_be(words: str, fits: Callable[[Any], bool]) -> Callable[[Fault, Attribute[Any], Any], None]:
-    def check(_fault: Fault, option: Attribute[Any], value: object) -> None:
-        if value is not None and not fits(value):
-            msg = f"{option.name} must be {words}, not {value!r}"
-            raise ValueError(msg)
-
-    return check
-
-
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value.isprintable()  # headers can hold no line breaks
-
-
-def _is_number(value: object, kinds: type | tuple[type, ...] = (int, float)) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _is_header(name: object, value: object) -> bool:
     return _is_text(name) and (value is None or _is_text(value))
 
 
-_TEXT = _must_be("printable text", _is_text)
-_FLAG = _must_be("true or false", lambda value: isinstance(value, bool))
-_COUNT = _must_be("an integer of at least 0", lambda value: _is_number(value, int) and value >= 0)
-_TIMES = _must_be("an integer of at least 1", lambda value: _is_number(value, int) and value >= 1)
-_SECONDS = _must_be("a number of seconds, at least 0", lambda value: _is_number(value) and value >= 0)
+_TEXT = must_be("printable text", _is_text)
+_FLAG = must_be("true or false", lambda value: isinstance(value, bool))
+_COUNT = must_be("an integer of at least 0", lambda value: is_number(value, int) and value >= 0)
+_TIMES = must_be("an integer of at least 1", lambda value: is_number(value, int) and value >= 1)
+_SECONDS = must_be("a number of seconds, at least 0", lambda value: is_number(value) and value >= 0)
 
 
-_STATUS = _must_be("an integer from 200 to 599", lambda value: _is_number(value, int) and 200 <= value <= 599)
-_HEADERS = _must_be(
+_STATUS = must_be("an integer from 200 to 599", lambda value: is_number(value, int) and 200 <= value <= 599)
+_HEADERS = must_be(
     "an object of printable texts",
     lambda value: (
         isinstance(value, Mapping)
         and all(_is_header(*item) for item in cast("Mapping[object, object]", value).items())
     ),
 )
-_RESET = _must_be("'before', 'headers' or 'body'", lambda value: value in ("before", "headers", "body"))
-_BYTES = _must_be("bytes, or text in JSON", lambda value: isinstance(value, bytes))
-_PROBABILITY = _must_be("a number above 0, at most 1", lambda value: _is_number(value) and 0 < value <= 1)
+_RESET = must_be("'before', 'headers' or 'body'", lambda value: value in ("before", "headers", "body"))
+_BYTES = must_be("bytes, or text in JSON", lambda value: isinstance(value, bytes))
+_PROBABILITY = must_be("a number above 0, at most 1", lambda value: is_number(value) and 0 < value <= 1)
 
 
 @frozen(kw_only=True)
@@ -100,7 +86,7 @@ class Fault:
     content_type: str | None = field(default=None, validator=_TEXT)
     delay: float | None = field(default=None, validator=_SECONDS)
     reset: Reset | None = field(default=None, validator=_RESET)
-    edit: Edit | None = field(default=None, validator=_must_be("a function", callable))
+    edit: Edit | None = field(default=None, validator=must_be("a function", callable))
     after: int | None = field(default=None, validator=_COUNT)
     truncate: bool = field(default=False, validator=_FLAG)
     garble: bool = field(default=False, validator=_FLAG)
