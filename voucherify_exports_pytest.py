@@ -1,6 +1,6 @@
 """Pytest fixtures: a sandbox of the exports API, and a client of it.
 
-A module of its own, since pytest imports it in every run: inside the package it would bring aiohttp along.
+It is outside of the package because pytest imports it in every run: the package would import aiohttp as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _fixture(function: Callable[..., Any]) -> Any:
-    """Make a fixture that lives on an event loop of pytest-asyncio, in its strict mode as well."""
+    """Make an asyncio fixture of pytest-asyncio, also in its strict mode."""
     try:
         from pytest_asyncio import fixture
     except ModuleNotFoundError:
@@ -33,7 +33,7 @@ def _fixture(function: Callable[..., Any]) -> Any:
 
 @_fixture
 async def voucherify_sandbox() -> AsyncIterator[Sandbox]:
-    """The exports API on loopback, empty; an export takes a twentieth of a second."""
+    """The exports API on loopback, without exports; each export takes 0.05 seconds."""
     from voucherify_exports import Sandbox
 
     async with Sandbox(scheduled_for=0.02, in_progress_for=0.03) as sandbox:
@@ -42,7 +42,7 @@ async def voucherify_sandbox() -> AsyncIterator[Sandbox]:
 
 @_fixture
 async def voucherify_client(voucherify_sandbox: Sandbox) -> AsyncIterator[ExportsClient]:
-    """An `ExportsClient` of `voucherify_sandbox` that polls and retries fast."""
+    """An `ExportsClient` for `voucherify_sandbox` that polls and retries quickly."""
     from voucherify_exports import ExportsClient, PollPolicy, RetryPolicy
 
     async with ExportsClient(

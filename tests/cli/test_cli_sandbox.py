@@ -177,10 +177,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("fault", "problem"),
         [
-            ("503", "Body should be object"),
-            ("{", "Body should be valid JSON"),
-            ('{"sttus": 503}', "Property .sttus is none of"),
-            ('{"status": 1}', "'status' must be in"),
+            ("503", "a fault must be a JSON object, not 503"),
+            ("{", "a fault must be a JSON object: Expecting"),
+            ('{"sttus": 503}', "unknown option 'sttus' of a fault"),
+            ('{"status": 1}', "status must be an integer from 200 to 599, not 1"),
         ],
     )
     async def test_faults_that_cannot_be(self, invoke: Invoke, fault: str, problem: str) -> None:

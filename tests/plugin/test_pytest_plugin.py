@@ -1,4 +1,4 @@
-"""The fixtures, as projects get them: from the built wheel, in a run of pytest of their own."""
+"""The fixtures as projects use them: from the built wheel, in a separate run of pytest."""
 
 import os
 import re
@@ -33,7 +33,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the wheel is installed, from this source; what it depends on is in the tests' own environment."""
+    """The folder with the installed wheel, without its dependencies, which the tests have."""
     wheels = tmp_path_factory.mktemp("wheels")
     packages = tmp_path_factory.mktemp("venv") / "site-packages"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -47,7 +47,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(installed: Path) -> Run:
-    """Run pytest on one folder of the project, with the wheel and no source tree in its path."""
+    """Run pytest on one folder of the project, with the wheel but not the source tree in its path."""
 
     def run(
         folder: str, *args: str | Path, python: tuple[str, ...] = ("-m", "pytest"), **env: str
@@ -67,14 +67,14 @@ def run(installed: Path) -> Run:
 class TestFixtures:
     @pytest.mark.parametrize(("mode", "tests"), [("auto", 1), ("strict", 3), ("one_loop", 1)])
     def test_in_each_mode_of_pytest_asyncio(self, run: Run, mode: str, tests: int) -> None:
-        """The tests of a project pass, with warnings as errors, however pytest-asyncio is configured."""
+        """The tests of a project pass, with warnings as errors, in each configuration of pytest-asyncio."""
         finished = run(mode)
 
         assert f"{tests} passed in" in finished.stdout, finished.stdout
         assert finished.returncode == 0
 
     def test_in_the_documentation(self, run: Run, tmp_path: Path) -> None:
-        """The examples in the docs pass as they stand there."""
+        """The examples in the docs pass unchanged."""
         examples = EXAMPLES.findall((ROOT / "docs/testing.md").read_text())
         for number, example in enumerate(examples):
             (tmp_path / f"test_example_{number}.py").write_text(example)
@@ -84,7 +84,7 @@ class TestFixtures:
         assert f"{tests} passed in" in finished.stdout, finished.stdout
 
     def test_without_pytest_asyncio(self, run: Run) -> None:
-        """A test that asks for a fixture is told in one line what is missing."""
+        """A test that uses a fixture without pytest-asyncio fails with one line that says what to install."""
         finished = run("sync", "-p", "voucherify_exports", python=("-c", WITHOUT_PYTEST_ASYNCIO), **ALONE)
 
         assert "voucherify_sandbox needs pytest-asyncio: pip install pytest-asyncio" in finished.stdout
@@ -94,7 +94,7 @@ class TestFixtures:
 
 class TestUnused:
     def test_costs_nothing(self, run: Run) -> None:
-        """A run that uses no fixture imports the plugin's own module, and neither the package nor aiohttp."""
+        """A run without the fixtures imports only the module of the plugin, not the package or aiohttp."""
         finished = run("unused", "-p", "voucherify_exports", **ALONE)
 
         assert "1 passed in" in finished.stdout, finished.stdout

@@ -1,4 +1,4 @@
-"""A sandbox on a clock that stands still until a test moves it, and a session that has its keys."""
+"""A sandbox with a clock that a test moves, and a session with its keys."""
 
 from __future__ import annotations
 

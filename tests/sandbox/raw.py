@@ -1,4 +1,4 @@
-"""HTTP read as bytes, where a client would tidy up or complain."""
+"""HTTP read as bytes, where a client would correct or reject it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 async def exchange(url, method="GET", body="", **headers):
-    """Return the bytes that came, and whether the connection was reset."""
+    """Return the bytes received, and whether the connection was reset."""
     address = urlsplit(url)
     target = f"{address.path or '/'}?{address.query}" if address.query else address.path
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -15,21 +15,21 @@ async def exchange(url, method="GET", body="", **headers):
     headers = {"Host": address.netloc, **headers}
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     writer.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode())
-    came = b""
+    received = b""
     try:
         while chunk := await reader.read(65536):
-            came += chunk
+            received += chunk
     except ConnectionResetError:
-        return came, True
+        return received, True
     finally:
         writer.close()
-    return came, False
+    return received, False
 
 
 async def raw_get(url, **headers):
-    """Return the status, the headers in lower case, and the body with the chunks put together."""
-    came, _ = await exchange(url, **headers)
-    head, _, body = came.partition(b"\r\n\r\n")
+    """Return the status, the headers in lower case, and the body with its chunks joined."""
+    received, _ = await exchange(url, **headers)
+    head, _, body = received.partition(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     if headers.get("transfer-encoding") == "chunked":
@@ -38,7 +38,7 @@ async def raw_get(url, **headers):
 
 
 def unchunked(body):
-    """Return the content of chunks, those of a body that breaks off included."""
+    """Return the content of chunks, also of a body that breaks off."""
     content = b""
     while b"\r\n" in body:
         size, _, body = body.partition(b"\r\n")

@@ -1,4 +1,4 @@
-"""Bodies that do not arrive as announced."""
+"""Bodies that break off, stop, or differ from what was announced."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ async def whole(url):
 
 
 async def parts(url, **headers):
-    """Return the length that was announced, the body, and whether the connection was reset."""
-    came, was_reset = await exchange(url, **headers)
-    head, _, body = came.partition(b"\r\n\r\n")
+    """Return the announced length, the body, and whether the connection was reset."""
+    received, was_reset = await exchange(url, **headers)
+    head, _, body = received.partition(b"\r\n\r\n")
     lines = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
     return int(lines[b"Content-Length"]) if b"Content-Length" in lines else None, body, was_reset
 
@@ -38,12 +38,12 @@ async def parts(url, **headers):
 class TestReset:
     @pytest.mark.parametrize("after", [0, 1, 65_536, 150_000])
     async def test_after(self, sandbox, url, whole, after):
-        """The connection is reset after so many bytes, and the whole length has been announced."""
+        """The connection is reset after the given number of bytes; the whole length was announced."""
         sandbox.fail(download=True, reset="body", after=after)
         assert await parts(url) == (len(whole), whole[:after], True)
 
     async def test_resumed(self, sandbox, url, whole):
-        """The rest can be had with a range, and that can break as well."""
+        """The rest can be requested with a range, and that response can break off as well."""
         sandbox.fail(download=True, reset="body", after=65_536)
         sandbox.fail(download=True, reset="body", after=1000)
         _, first, _ = await parts(url)
@@ -53,12 +53,12 @@ class TestReset:
         assert first + second + third == whole
 
     async def test_beyond_the_end(self, sandbox, url, whole):
-        """A reset after the last byte leaves the body whole."""
+        """A reset after the last byte leaves the body complete."""
         sandbox.fail(download=True, reset="body", after=10**9)
         assert await parts(url) == (len(whole), whole, True)
 
     async def test_chunked(self, sandbox, url, whole):
-        """A body without a length breaks as well."""
+        """A body without a length breaks off as well."""
         sandbox.fail(download=True, reset="body", after=30_000, headers={"Content-Length": None})
         length, body, was_reset = await parts(url)
         assert (length, was_reset) == (None, True)
@@ -67,17 +67,17 @@ class TestReset:
 
 class TestTruncate:
     async def test_file(self, sandbox, url, whole):
-        """The connection ends as if all was well, although more was announced."""
+        """The connection ends as if the body were complete, although more was announced."""
         sandbox.fail(download=True, truncate=True, after=30_000)
         assert await parts(url) == (len(whole), whole[:30_000], False)
 
     async def test_json(self, sandbox):
-        """Half of an answer of the API is missing."""
+        """Half of the body of an API response is missing."""
         sandbox.fail(truncate=True, status=200, body="0123456789")
         assert await parts(f"{sandbox.url}/v1/exports") == (10, b"01234", False)
 
     async def test_chunked(self, sandbox, url, whole):
-        """The end of the chunks is missing."""
+        """The last chunk is missing."""
         sandbox.fail(download=True, truncate=True, after=30_000, headers={"Content-Length": None})
         _, body, was_reset = await parts(url)
         assert (unchunked(body), body.endswith(b"0\r\n\r\n"), was_reset) == (whole[:30_000], False, False)
@@ -85,12 +85,12 @@ class TestTruncate:
 
 class TestExtra:
     async def test_longer(self, sandbox, url, whole):
-        """More is sent than was announced."""
+        """More bytes are sent than announced."""
         sandbox.fail(download=True, extra=b"and more")
         assert await parts(url) == (len(whole), whole + b"and more", False)
 
     async def test_whole_for_a_client(self, sandbox, url, whole):
-        """A client that goes by the announced length has the whole file."""
+        """A client that respects the announced length receives the complete file."""
         sandbox.fail(download=True, extra=b"and more")
         async with ClientSession() as http, http.get(url) as answer:
             assert await answer.read() == whole
@@ -98,7 +98,7 @@ class TestExtra:
 
 class TestGarble:
     async def test_after(self, sandbox, url, whole):
-        """From a point on, every byte is another one; the length is right."""
+        """Bytes are inverted from an offset on; the length is right."""
         sandbox.fail(download=True, garble=True, after=30_000)
         expected = whole[:30_000] + whole[30_000:].translate(INVERTED)
         assert await parts(url) == (len(whole), expected, False)
@@ -106,20 +106,20 @@ class TestGarble:
 
 class TestRange:
     async def test_whole_file_for_a_range(self, sandbox, url, whole):
-        """A request for a range can be answered with the whole file."""
+        """A request for a range can get the whole file."""
         sandbox.fail(download=True, ranges=False)
         async with ClientSession() as http, http.get(url, headers={"Range": "bytes=5-"}) as answer:
             assert (answer.status, await answer.read()) == (200, whole)
 
     async def test_wrong_content_range(self, sandbox, url, whole):
-        """A range can be called what it is not."""
+        """A response can announce another range than it contains."""
         sandbox.fail(download=True, headers={"Content-Range": "bytes 7-9/10"})
         async with ClientSession() as http, http.get(url, headers={"Range": "bytes=5-"}) as answer:
             assert (answer.status, answer.headers["Content-Range"]) == (206, "bytes 7-9/10")
             assert await answer.read() == whole[5:]
 
     async def test_no_validators(self, sandbox, url):
-        """Validators can be left out or made weak."""
+        """Validators can be removed or made weak."""
         sandbox.fail(download=True, headers={"ETag": None, "Last-Modified": None})
         sandbox.fail(download=True, headers={"ETag": 'W/"1"'})
         async with ClientSession() as http:
@@ -129,7 +129,7 @@ class TestRange:
                 assert answer.headers["ETag"] == 'W/"1"'
 
     async def test_gzip_once(self, sandbox, url, whole):
-        """One answer can be compressed."""
+        """A single response can be compressed."""
         sandbox.fail(download=True, gzip=True)
         async with ClientSession() as http:
             for encoding in ("gzip", None):
@@ -141,7 +141,7 @@ class TestRange:
 class TestPause:
     @pytest.mark.parametrize(("after", "pauses"), [(None, 25), (0, 25), (80_000, 14), (10**9, 0)])
     async def test_slow(self, clock, after, pauses):
-        """A slow body takes so many seconds for every further block, on a clock that a test drives."""
+        """A slow body pauses before each further block, on a clock that a test drives."""
 
         async def sleep(seconds):
             clock.now += seconds
@@ -158,7 +158,7 @@ class TestPause:
             assert clock.now - began == 2 * pauses
 
     async def test_for_ever(self, sandbox, url, whole):
-        """A body can stop in the middle and leave the client waiting."""
+        """A body can stop halfway and leave the client waiting."""
         sandbox.fail(download=True, pause=inf, after=30_000)
         async with ClientSession() as http, http.get(url) as answer:
             assert await answer.content.readexactly(30_000) == whole[:30_000]
@@ -171,7 +171,7 @@ class TestPause:
 
 class TestRedirect:
     async def test_elsewhere(self):
-        """A redirect leads to the same file at another host, and the client is free to follow."""
+        """A redirect leads to the same file at another host, and the client can follow it."""
         async with Sandbox(download_host="127.0.0.2") as sandbox, ClientSession() as http:
             export_id = sandbox.add_export("order", id="exp é", created_at=0)
             keys = {"X-App-Id": sandbox.app_id, "X-App-Token": sandbox.app_token}
@@ -185,7 +185,7 @@ class TestRedirect:
             assert [request.at_download_host for request in sandbox.requests] == [False, True, False]
 
     async def test_status(self, sandbox, http):
-        """The kind of redirect can be chosen, and the path is enough where there is no query."""
+        """The status of a redirect can be chosen; without a query it leads to the path."""
         sandbox.fail(redirect="http://elsewhere.example", status=307)
         async with http.get("/v1/exports", allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"]) == (307, "http://elsewhere.example/v1/exports")
@@ -194,6 +194,6 @@ class TestRedirect:
 class TestMistakes:
     @pytest.mark.parametrize("options", [{"after": -1}, {"pause": -1}])
     def test_numbers(self, sandbox, options):
-        """What cannot be is a ValueError that names it."""
+        """An invalid value is a ValueError that names the option."""
         with pytest.raises(ValueError, match=next(iter(options))):
             sandbox.fail(**options)

@@ -1,4 +1,4 @@
-"""The page in a real browser, where there is one."""
+"""The page in a real browser, if one is installed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tab:
         return answer.get("result", {})
 
     async def run(self, script):
-        """Run a script, wait for what it promises, and return that; None between two pages."""
+        """Run a script, wait for its promise, and return the value; None between two pages."""
         answer = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer.get("result", {}).get("value")
@@ -49,7 +49,7 @@ class Tab:
 
 @pytest.fixture
 async def tab(tmp_path):
-    """A tab of a headless browser of its own, which ends with the test."""
+    """A tab of a headless browser, which is closed after the test."""
     browser = await asyncio.create_subprocess_exec(
         *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"),
         *(f"--user-data-dir={tmp_path}", "--no-first-run", "about:blank"),
@@ -73,7 +73,7 @@ async def tab(tmp_path):
 
 class TestPage:
     async def test_refreshes(self, sandbox, clock, tab):
-        """Without being loaded again, the page shows how statuses advance and what arrives."""
+        """Without a reload, the page shows new statuses and new requests."""
         export_id = sandbox.add_export("order")
         await tab.open(f"{sandbox.url}/_sandbox/", "Exports")
         await tab.run("window.mark = 'the same page'")
@@ -86,7 +86,7 @@ class TestPage:
         assert await tab.run("window.mark") == "the same page"
 
     async def test_buttons(self, sandbox, tab):
-        """Each button does what it says, and the page comes back."""
+        """Each button works, and the page is shown again."""
         await tab.open(f"{sandbox.url}/_sandbox/", "Exports")
         await tab.run("document.querySelector('[name=rows]').value = '12345'")
         for text, shown in (
@@ -94,7 +94,7 @@ class TestPage:
             ("Finish", "DONE"),
             ("Delete", "No export yet."),
             ("Inject fault", "times=1"),
-            ("Clear faults", "every answer is as it should be"),
+            ("Clear faults", "No pending faults."),
         ):
             press = f"[...document.querySelectorAll('button')].find(one => one.innerText == {text!r}).click()"
             await tab.run(press)

@@ -1,4 +1,4 @@
-"""The sandbox driven over HTTP, by whoever may."""
+"""The control API, and who can use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def state_of(sandbox):
 
 class TestState:
     async def test_empty(self, sandbox, clock):
-        """The state tells where the sandbox is, its keys and its time, and that nothing has happened."""
+        """The state has the addresses, the keys and the time of the sandbox."""
         assert await state_of(sandbox) == {
             "url": sandbox.url,
             "download_url": sandbox.url,
@@ -42,20 +42,20 @@ class TestState:
         }
 
     async def test_exports(self, sandbox, clock):
-        """It tells each export, newest first, with its status and when that changes."""
-        begin = clock.now
+        """The state lists each export, newest first, with its status and when that changes."""
+        start = clock.now
         first, second = sandbox.add_export("order"), sandbox.add_export("voucher", rows=7)
-        seen = []
+        history = []
         for seconds in (0, 10, 20):
             clock.now += seconds
             newest, oldest = (await state_of(sandbox))["exports"]
             assert (newest["id"], oldest["id"]) == (second, first)
-            seen.append((newest["status"], newest["changes_at"]))
-        assert seen == [("SCHEDULED", begin + 10), ("IN_PROGRESS", begin + 30), ("DONE", None)]
-        assert (newest["exported_object"], newest["rows"], newest["created_at"]) == ("voucher", 7, begin)
+            history.append((newest["status"], newest["changes_at"]))
+        assert history == [("SCHEDULED", start + 10), ("IN_PROGRESS", start + 30), ("DONE", None)]
+        assert (newest["exported_object"], newest["rows"], newest["created_at"]) == ("voucher", 7, start)
 
     async def test_requests_and_quota(self, clock):
-        """It tells the latest requests with what they left of the quota, and none of its own."""
+        """The state lists the latest API requests, with the quota that each left."""
         async with Sandbox(clock=clock, rate_limit=(200, 60)) as sandbox, ClientSession(sandbox.url) as http:
             assert (await state_of(sandbox))["quota"] == {"limit": 200, "left": 200, "ends_at": None}
             for number in range(101):
@@ -75,7 +75,7 @@ class TestState:
             assert "app-token" not in json.dumps(state["requests"]).lower()
 
     async def test_faults(self, sandbox):
-        """It tells the faults to come by the options that were given, in JSON."""
+        """The state lists the pending faults with the options that were set, in JSON."""
         sandbox.fail(path="/v1/exports", delay=inf, times=None)
         sandbox.fail(body={"a": [1]}, headers={"Date": None}, probability=0.5, extra=b"x", edit=dict.copy)
         first, second = (await state_of(sandbox))["faults"]
@@ -92,7 +92,7 @@ class TestState:
 
 class TestExports:
     async def test_added_and_ended(self, sandbox):
-        """An export can be added, finished, made to fail, and deleted."""
+        """An export can be added, finished, failed and deleted."""
         options = {"exported_object": "order", "rows": 3, "fields": ["id"], "created_at": 1.5, "id": "ex/p é"}
         assert await ask(sandbox, "POST", "exports", options) == (201, {"id": "ex/p é"})
         assert (await state_of(sandbox))["exports"][0]["created_at"] == 1.5
@@ -107,7 +107,7 @@ class TestExports:
     @pytest.mark.parametrize(
         ("options", "details"),
         [
-            ({"exported_object": "coupon"}, "exported_object is one of voucher,"),
+            ({"exported_object": "coupon"}, "exported_object must be one of voucher,"),
             ({"exported_object": 1}, "Property .exported_object cannot be 1"),
             ({}, "exported_object"),
             ({"exported_object": "order", "rows": "3"}, 'Property .rows cannot be "3"'),
@@ -116,34 +116,40 @@ class TestExports:
             ({"exported_object": "order", "rows": 2**33}, "rows"),
             ({"exported_object": "order", "fields": ["nonsense"]}, "no field 'nonsense'"),
             ({"exported_object": "order", "fields": [1]}, "fields"),
-            ({"exported_object": "order", "created_at": 1e300}, "created_at is in epoch seconds, not 1e+300"),
+            (
+                {"exported_object": "order", "created_at": 1e300},
+                "created_at must be in epoch seconds, not 1e+300",
+            ),
             ({"exported_object": "order", "outcome": "MAYBE"}, "outcome"),
-            ({"exported_object": "order", "color": "red"}, "Property .color is none of exported_object, "),
+            (
+                {"exported_object": "order", "color": "red"},
+                "unknown property .color; known are exported_object, ",
+            ),
             ([], "Body should be object"),
         ],
     )
     async def test_refused(self, sandbox, options, details):
-        """What cannot be is refused and named."""
+        """An invalid value is refused with an error that names it."""
         status, body = await ask(sandbox, "POST", "exports", options)
         assert (status, body["code"], body["key"]) == (400, 400, "invalid_payload")
         assert details in body["details"]
         assert (await state_of(sandbox))["exports"] == []
 
     async def test_not_json(self, sandbox):
-        """A body that is no JSON is refused."""
+        """A body that is not JSON is refused."""
         status, body = await ask(sandbox, "POST", "faults", data=b"{")
         assert (status, body["details"]) == (400, "Body should be valid JSON")
 
     @pytest.mark.parametrize("path", ["exports/nothing/finish", "exports/nothing/delete"])
     async def test_unknown(self, sandbox, path):
-        """What does not exist is a 404."""
+        """An export that does not exist is a 404."""
         status, body = await ask(sandbox, "POST", path)
         assert (status, body["key"], body["resource_id"]) == (404, "not_found", "nothing")
 
 
 class TestFaults:
     async def test_injected(self, sandbox, http):
-        """A fault can be injected, and is met by the next request that it is meant for."""
+        """A fault can be injected, and applies to the next matching request."""
         fault = {"path": "/v1/exports", "status": 503, "headers": {"Retry-After": "7", "Date": None}}
         assert await ask(sandbox, "POST", "faults", fault) == (201, {"faults": [{"times": 1, **fault}]})
         async with http.get("/v1/exports") as answer:
@@ -151,7 +157,7 @@ class TestFaults:
         assert (await state_of(sandbox))["faults"] == []
 
     async def test_for_ever(self, sandbox, http):
-        """A fault of `times` null is met until it is cleared."""
+        """A fault whose `times` is null applies until it is cleared."""
         await ask(sandbox, "POST", "faults", {"times": None, "body": [1], "extra": "é", "garble": False})
         for _ in range(2):
             async with http.get("/v1/exports") as answer:
@@ -176,14 +182,14 @@ class TestFaults:
         ],
     )
     async def test_refused(self, sandbox, options, details):
-        """What cannot be is refused and named."""
+        """An invalid option is refused with an error that names it."""
         status, body = await ask(sandbox, "POST", "faults", options)
         assert status == 400
         assert details in body["details"]
         assert (await state_of(sandbox))["faults"] == []
 
     async def test_never_of_its_own(self, sandbox):
-        """Faults do not meet what is asked under `/_sandbox/`, and nothing is recorded of it."""
+        """Faults do not apply to requests under `/_sandbox/`, and these are not recorded."""
         sandbox.fail(times=None, reset="before")
         assert (await ask(sandbox, "GET", "state"))[0] == 200
         assert sandbox.requests == []
@@ -192,7 +198,7 @@ class TestFaults:
 class TestClear:
     @pytest.mark.parametrize("what", ["exports", "faults", "requests"])
     async def test_one(self, sandbox, http, what):
-        """Exports, faults and requests can be forgotten, each for itself."""
+        """Exports, faults and requests can be cleared separately."""
         sandbox.add_export("order")
         sandbox.fail(method="PUT")
         async with http.get("/v1/exports"):
@@ -209,11 +215,11 @@ class TestRoutes:
         ("method", "path", "status"), [("GET", "nothing", 404), ("PUT", "state", 405), ("GET", "faults", 405)]
     )
     async def test_unknown(self, sandbox, method, path, status):
-        """Another path is a 404, another method a 405."""
+        """An unknown path is a 404, a wrong method a 405."""
         assert (await ask(sandbox, method, path))[0] == status
 
     async def test_not_of_the_files(self):
-        """The host of the files has none of this."""
+        """The host of the files does not serve the control API."""
         async with (
             Sandbox(download_host="127.0.0.2") as sandbox,
             ClientSession() as http,
@@ -245,20 +251,20 @@ class TestWhoMayAsk:
         ],
     )
     async def test_headers(self, sandbox, headers, status):
-        """A page of another site cannot read the state, nor can a name that leads to this machine."""
+        """Neither a page of another site nor a foreign host name can read the state."""
         assert (await ask(sandbox, "GET", "state", headers=headers))[0] == status
 
     async def test_another_site_changes_nothing(self, sandbox):
-        """A form of another site is refused, even as a visit."""
+        """A form of another site is refused, also as a navigation."""
         headers = {"Origin": "http://evil.example", "Sec-Fetch-Dest": "document"}
         form = {"exported_object": "order"}
         assert (await ask(sandbox, "POST", "exports", data=form, headers=headers))[0] == 403
         assert (await state_of(sandbox))["exports"] == []
 
     async def test_no_host(self, sandbox):
-        """A request that names no host is refused."""
-        came, _ = await exchange(f"{sandbox.url}/_sandbox/state", Host="")
-        assert came.startswith(b"HTTP/1.1 403")
+        """A request without a host is refused."""
+        received, _ = await exchange(f"{sandbox.url}/_sandbox/state", Host="")
+        assert received.startswith(b"HTTP/1.1 403")
 
     @pytest.mark.parametrize(
         ("peer", "status"),
@@ -272,7 +278,7 @@ class TestWhoMayAsk:
         ],
     )
     async def test_peer(self, sandbox, peer, status):
-        """Whatever a request says, it has to come from this machine."""
+        """Whatever its headers, a request must come from this machine."""
         request = SandboxRequest(
             method="GET",
             path="/_sandbox/state",

@@ -1,4 +1,4 @@
-"""The creates that have a path of their own, and what their files hold."""
+"""The creates with a path of their own, and the content of their files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def loyalty_card(sandbox):
 
 class TestOrders:
     async def test_created(self, http):
-        """An export of orders echoes its parameters, and holds orders."""
+        """An export of orders echoes its parameters and contains orders."""
         parameters = {"fields": ["id", "status"], "filters": {"status": {"conditions": {"$is": "PAID"}}}}
         status, export = await create(http, "/v1/orders/export", {"parameters": parameters})
         assert (status, export["exported_object"], export["parameters"]) == (200, "order", parameters)
@@ -49,20 +49,20 @@ class TestOrders:
         assert {status for _, status in rows} == {"PAID"}
 
     async def test_empty(self, http):
-        """An empty object asks for the default fields of every order."""
+        """An empty object requests the default fields of every order."""
         _, export = await create(http, "/v1/orders/export")
         assert export["parameters"] == {}
         assert {len(row) for row in await rows_of(http, export["id"])} == {3}
 
     async def test_refused(self, http):
-        """Parameters are checked as those of any create."""
+        """Parameters are checked as in any other create."""
         status, body = await create(http, "/v1/orders/export", {"parameters": {"fields": ["code"]}})
         assert (status, body["key"]) == (400, "invalid_export_fields")
 
 
 class TestVoucherTransactions:
     async def test_voucher(self, sandbox, http):
-        """The transactions of a voucher are found by its code or id; the filter of its own is echoed."""
+        """A voucher is found by its code or id; the filter that follows from the path is echoed."""
         voucher_id = sandbox.cell("voucher", "id")
         for code in (sandbox.cell("voucher", "code"), voucher_id):
             status, export = await create(
@@ -81,7 +81,7 @@ class TestVoucherTransactions:
             assert rows == [[voucher_id]] * len(rows)
 
     async def test_campaign(self, sandbox, http):
-        """The transactions of a campaign are found by its id or name."""
+        """A campaign is found by its id or name."""
         campaign_id = sandbox.cell("voucher", "campaign_id")
         for campaign in (campaign_id, quote(sandbox.cell("voucher", "campaign"))):
             body = {"parameters": {"fields": ["campaign_id"]}}
@@ -93,7 +93,7 @@ class TestVoucherTransactions:
             assert rows == [[campaign_id]] * len(rows)
 
     async def test_member(self, sandbox, http):
-        """The transactions of a loyalty card are found by its code; no other voucher is a member."""
+        """A loyalty card is found by its code; other vouchers are not members."""
         code, card_id = loyalty_card(sandbox)
         status, export = await create(http, f"/v1/loyalties/members/{code}/transactions/export")
         assert (status, export["exported_object"]) == (200, "voucher_transactions")
@@ -106,14 +106,14 @@ class TestVoucherTransactions:
         assert (status, body["resource_type"]) == (404, "member")
 
     async def test_points_expiration(self, sandbox, http):
-        """The points of a campaign that expire."""
+        """The expiring points of a campaign can be exported."""
         campaign_id = sandbox.cell("voucher", "campaign_id")
         _, export = await create(http, f"/v1/loyalties/{campaign_id}/points-expiration/export")
         assert export["exported_object"] == "points_expiration"
         assert {row[1] for row in await rows_of(http, export["id"])} == {campaign_id}
 
     async def test_other_filters(self, sandbox, http):
-        """Filters that are asked for as well cannot widen what the path names."""
+        """Additional filters cannot select more than the path."""
         voucher_id = sandbox.cell("voucher", "id")
         filters = {"junction": "or", "created_at": {"conditions": {"$after": ["2024-06-01T00:00:00.000Z"]}}}
         body = {"parameters": {"fields": ["voucher_id", "created_at"], "filters": filters}}
@@ -132,7 +132,7 @@ class TestVoucherTransactions:
     )
     @pytest.mark.parametrize("name", ["x", "nothing", "C6tgrF-3", "v_Sv1bCQiBJgaGZDZ7Ih0K1uIHbXZMQZdX"])
     async def test_unknown(self, http, path, resource, name):
-        """What does not exist is a 404 that says what was looked for."""
+        """A resource that does not exist is a 404 that names it."""
         status, body = await create(http, path.format(name))
         assert (status, body["key"]) == (404, "not_found")
         assert (body["resource_id"], body["resource_type"]) == (name, resource)
@@ -143,14 +143,14 @@ class TestVoucherTransactions:
         assert (await create(http, f"/v1/vouchers/{code}/transactions/export"))[0] == 404
 
     async def test_wrong_method(self, http):
-        """They are creates and nothing else."""
+        """These paths allow POST only."""
         async with http.get("/v1/orders/export") as answer:
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
 class TestCampaign:
     async def test_vouchers(self, sandbox, http):
-        """An export of the vouchers of a campaign has these and no others."""
+        """An export of the vouchers of a campaign contains exactly these."""
         campaign_id = sandbox.cell("voucher", "campaign_id")
         parameters = {"campaign_id": campaign_id, "fields": ["code", "campaign_id"]}
         _, export = await create(

@@ -1,4 +1,4 @@
-"""The data: one project behind all files, ordered and filtered as asked, in any number of rows."""
+"""The data: consistent across files, ordered and filtered, for any number of rows."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._data.content import Table
+from voucherify_exports.sandbox._data.content import FileContent
 from voucherify_exports.sandbox._data.objects import FIELDS, ORDERS, column_of
-from voucherify_exports.sandbox._data.world import World, referred, referring, slot_bits
+from voucherify_exports.sandbox._data.world import World, reference_of, references_to, slot_bits
 
 WORLD = World(0)
 COUNTS = st.integers(1, 5000)
 
 
 def table(kind, fields, rows=300, **options):
-    return Table(WORLD, kind, tuple(fields), rows, **options)
+    return FileContent(WORLD, kind, tuple(fields), rows, **options)
 
 
 def rows_of(table):
@@ -39,23 +39,23 @@ def filtered(kind, names, filters, rows=300):
 class TestSpread:
     @given(COUNTS, st.integers(0, 100))
     def test_places(self, count, seed):
-        """The slots hold each number once, in the order of their places."""
+        """The slots contain each number once, in the order of their places."""
         spread, bits = World(seed).spread("order", "id"), slot_bits(count)
         numbers = [spread.number(slot, bits) for slot in range(2**bits)]
         assert [n for n in numbers if n < count] == sorted(range(count), key=spread.place)
 
     @given(COUNTS)
     def test_referring(self, count):
-        """Each row belongs to one of the rows before it, and is found from there."""
-        assert all(referred(number) < max(number, 1) for number in range(count))
-        found = [(owner, number) for owner in range(count) for number in referring(owner, count)]
+        """Each row refers to an earlier row, and is found from there."""
+        assert all(reference_of(number) < max(number, 1) for number in range(count))
+        found = [(owner, number) for owner in range(count) for number in references_to(owner, count)]
         assert sorted(number for _, number in found) == list(range(count))
-        assert all(referred(number) == owner for owner, number in found)
+        assert all(reference_of(number) == owner for owner, number in found)
 
 
 class TestConsistency:
     def test_redemptions(self):
-        """The voucher, the customer and the order of a redemption stand in their files, and agree with it."""
+        """The voucher, the customer and the order of a redemption are in their files, with equal values."""
         fields = [
             "voucher_code",
             "customer_id",
@@ -91,17 +91,17 @@ class TestConsistency:
         ],
     )
     def test_references(self, kind, name, other, key):
-        """What a row refers to is in the other file, whatever the number of rows, if it has as many."""
+        """A row that another refers to is in its file, if that has as many rows."""
         for rows in (1, 2, 77):
             assert set(column(kind, name, rows)) <= set(column(other, key, rows))
 
     @pytest.mark.parametrize(("kind", "key"), [("voucher", "code"), ("customer", "email"), ("order", "id")])
     def test_keys(self, kind, key):
-        """A key is met once."""
+        """A key occurs once."""
         assert len(set(column(kind, key, 5000))) == 5000
 
     def test_amounts(self):
-        """The total of an order is what its discounts leave."""
+        """The total of an order is its amount less its discounts."""
         fields = [
             "amount",
             "discount_amount",
@@ -114,12 +114,12 @@ class TestConsistency:
             assert int(total) == int(amount) - int(off) > 0
 
     def test_seed(self):
-        """Another seed is another project."""
-        other = Table(World(1), "voucher", ("code",), 300)
+        """Another seed gives other data."""
+        other = FileContent(World(1), "voucher", ("code",), 300)
         assert not {code for [code] in rows_of(other)} & set(column("voucher", "code"))
 
     def test_cell(self):
-        """A cell can be had without a file."""
+        """A cell can be read without a file."""
         sandbox = Sandbox()
         assert [sandbox.cell("voucher", "code", row=row) for row in range(3)] == column("voucher", "code", 3)
         assert sandbox.cell("voucher", "code") == column("voucher", "code", 1)[0]
@@ -128,7 +128,7 @@ class TestConsistency:
 class TestOrder:
     @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in ORDERS for name in ORDERS[kind]])
     def test_each(self, kind, name):
-        """Each order of each object is kept to, up and down, and loses no row."""
+        """Each order of each object is applied, ascending and descending, and loses no row."""
         ordered_by = column_of(kind, name)
         for rows in (1, 2, 300):
             cells = column(kind, ordered_by, rows)
@@ -136,7 +136,7 @@ class TestOrder:
             assert column(kind, ordered_by, rows, order=f"-{name}") == sorted(cells, reverse=True)
 
     def test_of_very_many(self):
-        """The beginning of ten million rows in order is there at once."""
+        """The start of ten million ordered rows is available at once."""
         some = table("redemption", ["voucher_code", "date"], 10**7, order="-created_at")
         dates = [line.partition(",")[2] for line in some.block(0).decode().splitlines()[1:]]
         assert len(dates) > 50
@@ -147,7 +147,7 @@ class TestOrder:
 class TestFilters:
     @pytest.mark.parametrize("kind", [kind for kind in FIELDS if column_of(kind, "created_at")])
     def test_times(self, kind):
-        """Of all objects that have a time, those after one and before another can be had."""
+        """Every object that has a time can be filtered by it."""
         name = column_of(kind, "created_at")
         times = sorted(column(kind, name))
         after, before = times[100], times[200]
@@ -156,7 +156,7 @@ class TestFilters:
         assert sorted(kept) == times[101:200]
 
     def test_any_way_of_writing_a_time(self):
-        """A time may be a date, or stand in another zone."""
+        """A time can be a date, or be in another time zone."""
 
         def kept(moment):
             return filtered("order", ["id"], {"created_at": {"conditions": {"$after": moment}}})
@@ -182,7 +182,7 @@ class TestFilters:
         ],
     )
     def test_texts(self, operator, value, keeps):
-        """Operators compare texts; one that needs more than the cell keeps every row."""
+        """Operators compare texts; an operator that needs more than the cell keeps every row."""
         kept = filtered("order", ["status"], {"status": {"conditions": {operator: value}}})
         assert kept == [[cell] for cell in column("order", "status") if keeps(cell)]
 
@@ -196,14 +196,14 @@ class TestFilters:
         ],
     )
     def test_numbers(self, operator, keeps):
-        """Operators compare numbers as numbers; an empty cell is neither more nor less."""
+        """Operators compare numbers as numbers; an empty cell never matches."""
         kept = filtered("order", ["amount"], {"amount": {"conditions": {operator: 20_000}}})
         assert kept == [[cell] for cell in column("order", "amount") if keeps(int(cell))]
         of_text = {"referrer_id": {"conditions": {operator: 0}}}
         assert filtered("order", ["id"], of_text) == []
 
     def test_junction(self):
-        """All filters must hold, or one of them, however the junction is written."""
+        """All filters must match, or any of them, in each spelling of the junction."""
         filters = {
             "status": {"conditions": {"$is": "PAID"}},
             "amount": {"conditions": {"$more_than": 20_000}},
@@ -218,7 +218,7 @@ class TestFilters:
         assert filtered("order", fields, {"junction": "OR", **filters}) == either
 
     def test_other_names(self):
-        """A filter may be called otherwise than its column; one without a column keeps every row."""
+        """A filter can have another name than its column; one without a column keeps every row."""
         city = {"city": {"conditions": {"$is": "Kraków"}}}
         assert {name for [name] in filtered("customer", ["address_city"], city)} == {"Kraków"}
         unknown = {"publications.created_at": {"conditions": {"$after": "2030-01-01"}}}
@@ -227,12 +227,12 @@ class TestFilters:
         assert {name for [name] in filtered("order", ["metadata.season"], season)} == {"été"}
 
     def test_booleans(self):
-        """A boolean is what stands in the file for it."""
+        """A boolean matches its text in the file."""
         active = filtered("voucher", ["active"], {"active": {"conditions": {"$is": True}}})
         assert {name for [name] in active} == {"true"}
 
     def test_order_and_filter(self):
-        """An order and a filter go together."""
+        """An order and a filter can be combined."""
         filters = [{"status": {"conditions": {"$is": "PAID"}}}]
         kept = rows_of(table("order", ["created_at", "status"], order="-created_at", filters=filters))
         assert [status for _, status in kept] == ["PAID"] * len(kept)
@@ -242,6 +242,6 @@ class TestFilters:
 
 class TestTimes:
     def test_one_after_the_other(self):
-        """Nothing changes before it was created."""
+        """No update is earlier than the creation."""
         for created, updated in rows_of(table("customer", ["created_at", "updated_at"])):
             assert datetime.fromisoformat(created) < datetime.fromisoformat(updated)

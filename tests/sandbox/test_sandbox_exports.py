@@ -37,14 +37,14 @@ async def ids(http, **query):
 
 class TestTime:
     async def test_advances(self, sandbox, http, clock):
-        """An export goes from SCHEDULED over IN_PROGRESS to DONE, and has a result then."""
+        """An export goes from SCHEDULED to IN_PROGRESS to DONE, and then has a result."""
         export_id = sandbox.add_export("customer")
-        seen = []
+        history = []
         for seconds in (0, 9, 1, 19, 1):
             clock.now += seconds
             _, export = await get(http, export_id)
-            seen.append((export["status"], export["result"] is None))
-        assert seen == [
+            history.append((export["status"], export["result"] is None))
+        assert history == [
             ("SCHEDULED", True),
             ("SCHEDULED", True),
             ("IN_PROGRESS", True),
@@ -53,7 +53,7 @@ class TestTime:
         ]
 
     async def test_error(self, sandbox, http, clock):
-        """An export that is to fail ends in ERROR without a result."""
+        """An export with the outcome ERROR ends in ERROR, without a result."""
         export_id = sandbox.add_export("customer", outcome="ERROR")
         clock.now += 30
         _, export = await get(http, export_id)
@@ -61,26 +61,26 @@ class TestTime:
 
     @pytest.mark.parametrize("outcome", ["DONE", "ERROR"])
     async def test_finish(self, sandbox, http, outcome):
-        """An export ends when told to."""
+        """An export can be finished at once."""
         export_id = sandbox.add_export("customer")
         sandbox.finish(export_id, outcome)
         assert await status_of(http, export_id) == outcome
 
     async def test_created_before(self, sandbox, http, clock):
-        """An old export has long been done."""
+        """An export that was created long ago is DONE."""
         export_id = sandbox.add_export("customer", created_at=clock.now - 3600)
         assert await status_of(http, export_id) == "DONE"
 
     async def test_created_at_a_datetime(self, sandbox, http):
-        """An aware datetime is the moment that it names; a naive one names none."""
+        """`created_at` can be an aware datetime; a naive one is a ValueError."""
         moment = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
         _, export = await get(http, sandbox.add_export("customer", created_at=moment))
         assert export["created_at"] == "2023-11-14T22:13:20.000Z"
-        with pytest.raises(ValueError, match="without a time zone"):
+        with pytest.raises(ValueError, match="with a time zone"):
             sandbox.add_export("customer", created_at=moment.replace(tzinfo=None))
 
     async def test_ranges(self, clock):
-        """Seconds given as a range are drawn for each export, in the same way for the same seed."""
+        """A range of seconds is drawn for each export, and equally for equal seeds."""
 
         async def history():
             clock.now = 0
@@ -88,10 +88,10 @@ class TestTime:
                 keys = {"X-App-Id": sandbox.app_id, "X-App-Token": sandbox.app_token}
                 made = [sandbox.add_export("order") for _ in range(10)]
                 async with ClientSession(sandbox.url, headers=keys) as http:
-                    seen = []
+                    statuses = []
                     for clock.now in (0, 50, 201):
-                        seen.append([await status_of(http, export_id) for export_id in made])
-                    return seen
+                        statuses.append([await status_of(http, export_id) for export_id in made])
+                    return statuses
 
         start, middle, end = await history()
         assert start == ["SCHEDULED"] * 10
@@ -134,7 +134,7 @@ class TestGet:
 
 class TestAddExport:
     def test_id(self):
-        """An id is made up as Voucherify does, the same one for the same seed."""
+        """An id looks like one of Voucherify, and is equal for equal seeds."""
         one, same = Sandbox(seed=7).add_export("order"), Sandbox(seed=7).add_export("order")
         assert one == same
         assert len(one) == 28
@@ -145,22 +145,22 @@ class TestAddExport:
         [
             ("coupon", {}, "coupon"),
             ("order", {"fields": ["id", "nonsense"]}, "nonsense"),
-            ("order", {"rows": -1}, "rows"),
-            ("order", {"outcome": "MAYBE"}, "outcome"),
+            ("order", {"rows": -1}, "^rows must be an integer from 0 to 4,294,967,296, not -1"),
+            ("order", {"outcome": "MAYBE"}, "^outcome must be 'DONE' or 'ERROR', not 'MAYBE'"),
             ("order", {"id": "taken"}, "taken"),
-            ("order", {"id": ""}, "'' cannot be an id"),
-            ("order", {"id": ".."}, "'[.]{2}' cannot be an id"),
+            ("order", {"id": ""}, "'' cannot be the id"),
+            ("order", {"id": ".."}, "'[.]{2}' cannot be the id"),
         ],
     )
     def test_mistakes(self, exported_object, options, match):
-        """What cannot be is a ValueError that names it."""
+        """An invalid value is a ValueError that names it."""
         sandbox = Sandbox()
         sandbox.add_export("order", id="taken")
         with pytest.raises(ValueError, match=match):
             sandbox.add_export(exported_object, **options)
 
     def test_unknown_ids(self):
-        """What does not exist cannot be finished or deleted."""
+        """An export that does not exist cannot be finished or deleted."""
         with pytest.raises(KeyError, match="nothing"):
             Sandbox().finish("nothing")
         with pytest.raises(KeyError, match="nothing"):
@@ -169,7 +169,7 @@ class TestAddExport:
 
 class TestCreate:
     async def test_created(self, http, clock):
-        """A new export is scheduled, echoes its parameters, and can be followed."""
+        """A new export is SCHEDULED, echoes its parameters, and finishes."""
         parameters = {
             "order": "-created_at",
             "fields": ["id", "metadata.shop"],
@@ -203,14 +203,14 @@ class TestCreate:
         ],
     )
     async def test_invalid_payload(self, http, body, details):
-        """A body that is no request for an export is refused."""
+        """An invalid body is refused."""
         status, answer = await create(http, body)
         assert (status, answer["code"], answer["key"]) == (400, 400, "invalid_payload")
         assert details in answer["details"]
 
     @pytest.mark.parametrize("given", ["", "application/JSON; charset=utf-8"])
     async def test_content_type(self, http, given):
-        """JSON may say what it is written in, and need not say that it is JSON."""
+        """A content type with a charset is accepted, and none as well."""
         body = b'{"exported_object": "order"}'
         headers = {"Content-Type": given} if given else {}
         skipped = [] if given else ["Content-Type"]
@@ -219,7 +219,7 @@ class TestCreate:
 
     @pytest.mark.parametrize("given", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
     async def test_wrong_content_type(self, http, given):
-        """A body of another type is refused."""
+        """A body with another content type is refused."""
         async with http.post("/v1/exports", data=b"{}", headers={"Content-Type": given}) as answer:
             body = await answer.json()
         assert (answer.status, body["code"], body["key"]) == (415, 415, "unsupported_media_type")
@@ -254,7 +254,7 @@ class TestCreate:
         ],
     )
     async def test_invalid_parameters(self, http, parameters, key, details):
-        """Parameters that cannot be are refused, and the refusal names those that can."""
+        """Invalid parameters are refused with an error that lists the valid ones."""
         status, answer = await create(http, {"exported_object": "order", "parameters": parameters})
         assert (status, answer["code"], answer["key"]) == (400, 400, key)
         assert details in answer["details"]
@@ -273,7 +273,7 @@ class TestCreate:
         ],
     )
     async def test_valid_parameters(self, http, exported_object, parameters):
-        """Parameters that can be are echoed as they are."""
+        """Valid parameters are echoed unchanged."""
         status, answer = await create(http, {"exported_object": exported_object, "parameters": parameters})
         assert (status, answer["parameters"]) == (200, parameters)
 
@@ -288,7 +288,7 @@ class TestCreate:
         ],
     )
     async def test_invalid_fields(self, http, exported_object, field):
-        """Unknown fields are refused, and the known ones named."""
+        """Unknown fields are refused with an error that lists the valid ones."""
         body = {"exported_object": exported_object, "parameters": {"fields": ["id", field]}}
         status, answer = await create(http, body)
         assert (status, answer["key"], answer["message"]) == (400, "invalid_export_fields", "Invalid Export")
@@ -297,7 +297,7 @@ class TestCreate:
 
 class TestList:
     async def test_shape(self, sandbox, http, clock):
-        """The list holds whole exports, their results included."""
+        """The list contains whole exports with their results."""
         export_id = sandbox.add_export("customer", created_at=clock.now - 60)
         status, answer = await page(http)
         assert status == 200
@@ -309,7 +309,7 @@ class TestList:
         }
 
     async def test_pages(self, sandbox, http, clock):
-        """Pages are counted from 1; there are ten to a page unless told; past the end there are none."""
+        """Pages are counted from 1 and have ten exports by default; a page past the end is empty."""
         made = [sandbox.add_export("order", created_at=clock.now + number) for number in range(25)]
         newest_first = made[::-1]
         assert await ids(http) == newest_first[:10]
@@ -319,7 +319,7 @@ class TestList:
         assert (await page(http, page="100"))[1]["total"] == 25
 
     async def test_orders(self, sandbox, http, clock):
-        """The list is ordered by creation or by status, up or down."""
+        """The list is ordered by creation or by status, ascending or descending."""
         middle = sandbox.add_export("order", created_at=clock.now - 15)
         old = sandbox.add_export("order", created_at=clock.now - 60)
         new = sandbox.add_export("order")
@@ -329,7 +329,7 @@ class TestList:
         assert await ids(http, order="-status") == [new, middle, old]
 
     async def test_equals(self, sandbox, http):
-        """Of exports created at one moment, the one added last is the newest."""
+        """Of exports created at the same time, the one added last is the newest."""
         first, second = sandbox.add_export("order"), sandbox.add_export("order")
         assert await ids(http) == [second, first]
 
@@ -343,7 +343,7 @@ class TestList:
         + [{"order": "id"}],
     )
     async def test_invalid_query(self, http, query):
-        """A query out of bounds is refused."""
+        """An invalid query is refused."""
         status, answer = await page(http, **query)
         assert (status, answer["code"], answer["key"]) == (400, 400, "invalid_query_params")
         assert answer["details"].startswith(next(iter(query)))
@@ -351,7 +351,7 @@ class TestList:
 
 class TestDelete:
     async def test_deleted(self, sandbox, http):
-        """A deleted export is gone: 204, then 404, and off the list."""
+        """A deleted export is gone: 204, then 404, and no longer listed."""
         export_id = sandbox.add_export("order")
         statuses = []
         for _ in range(2):
@@ -361,7 +361,7 @@ class TestDelete:
         assert await ids(http) == []
 
     async def test_deleted_by_somebody_else(self, sandbox, http):
-        """An export can disappear without a request."""
+        """An export can be deleted without a request."""
         export_id = sandbox.add_export("order")
         sandbox.delete_export(export_id)
         assert (await get(http, export_id))[0] == 404

@@ -1,8 +1,9 @@
-"""Faults on demand."""
+"""Faults: which requests they apply to, and what they do."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import ClientSession
 from raw import exchange
 
-from voucherify_exports.sandbox import Sandbox
+from voucherify_exports.sandbox import Fault, Sandbox
 
 
 async def ask(http, path="/v1/exports", method="GET", **options):
@@ -20,7 +21,7 @@ async def ask(http, path="/v1/exports", method="GET", **options):
 
 
 async def raw_answer(sandbox, method="GET", target="/v1/exports", body=""):
-    """Return the bytes that came, and whether the connection was reset."""
+    """Return the bytes received, and whether the connection was reset."""
     keys = {"X_App_Id": sandbox.app_id, "X_App_Token": sandbox.app_token}
     return await exchange(sandbox.url + target, method, body, **keys)
 
@@ -41,7 +42,7 @@ class TestMatching:
         ],
     )
     async def test_requests(self, sandbox, http, match, met):
-        """A fault meets the requests it is meant for, and no others."""
+        """A fault applies to the requests that match, and to no others."""
         sandbox.fail(**match, times=None, status=599)
         answers = [
             await ask(http, "/v1/exports"),
@@ -52,7 +53,7 @@ class TestMatching:
         assert [status == 599 for status, _ in answers] == [bool(hit) for hit in met]
 
     async def test_times(self, sandbox, http):
-        """A fault is met as often as it says; what was scheduled first is met first."""
+        """A fault applies as often as its `times`; the one added first applies first."""
         sandbox.fail(status=500, times=2)
         sandbox.fail(status=502)
         sandbox.fail(status=504, times=None, method="DELETE")
@@ -67,14 +68,14 @@ class TestMatching:
         ],
     )
     def test_mistakes(self, sandbox, options):
-        """What cannot be is a ValueError that names it."""
+        """An invalid value is a ValueError that names the option."""
         with pytest.raises(ValueError, match=next(iter(options))):
             sandbox.fail(**options)
 
 
 class TestProbability:
     async def test_seeded(self):
-        """A fault with a chance meets about as many requests, the same ones for the same seed."""
+        """A fault with a probability applies to about that share of requests, and equally for equal seeds."""
 
         async def met(seed):
             async with Sandbox(seed=seed) as sandbox, ClientSession(sandbox.url) as http:
@@ -87,7 +88,7 @@ class TestProbability:
         assert await met(2) != first
 
     async def test_times(self, sandbox, http):
-        """Those that are met count, and those that are not go to the next fault."""
+        """Only requests that the fault applies to count; the others get the next fault."""
         sandbox.fail(probability=0.5, times=3, status=503)
         sandbox.fail(times=None, status=502)
         answers = [(await ask(http))[0] for _ in range(50)]
@@ -107,7 +108,7 @@ class TestList:
         ],
     )
     async def test_entries(self, sandbox, http, options, numbers):
-        """An entry of the list comes twice or not at all; other answers stay as they are."""
+        """An entry of the list can be repeated or missing; other responses stay the same."""
         ids = [sandbox.add_export("order") for _ in range(3)]
         sandbox.fail(**options, times=2)
         assert ids[0] in (await ask(http, f"/v1/exports/{ids[0]}"))[1]
@@ -116,7 +117,7 @@ class TestList:
         assert listed["total"] == 3
 
     async def test_lag(self, sandbox, http, clock):
-        """A list can be as it was some time ago: without what is new, and with old statuses."""
+        """A list can show an earlier state: without new exports, and with old statuses."""
         first = sandbox.add_export("order")
         clock.now += 10
         sandbox.add_export("voucher")
@@ -128,7 +129,7 @@ class TestList:
         assert [export["status"] for export in listed["exports"]] == ["SCHEDULED", "IN_PROGRESS"]
 
     async def test_lag_is_for_reading(self, sandbox, http, clock):
-        """What is created is created now."""
+        """With `lag`, an export is still created now."""
         sandbox.fail(lag=1000, times=None)
         _, text = await ask(http, method="POST", json={"exported_object": "order"})
         assert json.loads(text)["created_at"] == "2023-11-14T22:13:20.000Z"
@@ -155,7 +156,7 @@ class TestAnswer:
         ],
     )
     async def test_replaced(self, sandbox, http, options, status, text, content_type):
-        """A status and a body take the place of the normal answer."""
+        """A status and a body replace the normal response."""
         sandbox.fail(**options)
         async with http.get("/v1/exports") as answer:
             assert (answer.status, answer.content_type) == (status, content_type)
@@ -163,24 +164,24 @@ class TestAnswer:
             assert "Date" in answer.headers
 
     async def test_no_effect(self, sandbox, http):
-        """A request whose answer is replaced does nothing."""
+        """A request whose response is replaced has no effect."""
         sandbox.fail(status=500)
         await ask(http, "/v1/exports", "POST", json={"exported_object": "order"})
         assert '"total": 0' in (await ask(http))[1]
 
     async def test_unknown_key_is_no_way_out(self, sandbox, http):
-        """Faults come before everything else, authentication included."""
+        """A fault applies before authentication."""
         sandbox.fail(status=500)
         assert (await ask(http, headers={"X-App-Id": "x"}))[0] == 500
 
     async def test_large_body(self, sandbox, http):
-        """A body can be as large as a test wants it."""
+        """A body can have any size."""
         sandbox.fail(body=b" " * 20_000_000)
         async with http.get("/v1/exports") as answer:
             assert len(await answer.read()) == 20_000_000
 
     async def test_headers(self, sandbox, http):
-        """Headers are added to the answer, or take the place of its own whatever their case."""
+        """Headers are added or replaced, in any case."""
         sandbox.fail(
             headers={"Retry-After": "7", "date": "Thu, 01 Jan 1970 00:00:00 GMT"}, content_type="text/x"
         )
@@ -198,7 +199,7 @@ class TestAnswer:
 
 class TestEdit:
     async def test_edited(self, sandbox, http):
-        """The normal answer passes through the edit, and the export stays as it was."""
+        """The edit changes the response, and the export stays the same."""
 
         def edit(export):
             export["parameters"]["order"] = ""
@@ -214,12 +215,12 @@ class TestEdit:
         assert (export["status"], export["parameters"]) == ("SCHEDULED", {})
 
     async def test_anything(self, sandbox, http):
-        """An edit may return anything that JSON can say."""
+        """An edit can return anything that JSON can hold."""
         sandbox.fail(edit=lambda answer: answer["exports"])
         assert await ask(http) == (200, "[]")
 
     async def test_errors_and_files_stay(self, sandbox, http, clock):
-        """Refusals and files are not edited."""
+        """Errors and files are not edited."""
         sandbox.fail(edit=dict.clear, times=None)
         assert (await ask(http, "/v1/exports/exp_x"))[0] == 404
         sandbox.add_export("order", id="exp_1", created_at=0)
@@ -228,59 +229,59 @@ class TestEdit:
 
 class TestReset:
     @pytest.mark.parametrize(
-        ("where", "came"),
+        ("where", "expected"),
         [
             ("before", rb""),
             ("headers", rb"HTTP/1.1 200 OK\r\n[^\n]+"),
             ("body", rb'HTTP/1.1 200 OK\r\n.+\r\n\r\n\{"object": "list", [^}]*'),
         ],
     )
-    async def test_where(self, sandbox, where, came):
-        """The connection is reset before the answer, within its headers, or within its body."""
+    async def test_where(self, sandbox, where, expected):
+        """The connection is reset before the response, in its headers, or in its body."""
         sandbox.fail(reset=where)
-        begun, was_reset = await raw_answer(sandbox)
+        received, was_reset = await raw_answer(sandbox)
         assert was_reset
-        assert re.fullmatch(came, begun, re.DOTALL)
+        assert re.fullmatch(expected, received, re.DOTALL)
         assert [request.status for request in sandbox.requests] == [None]
 
     async def test_announced_length(self, sandbox):
-        """Of the announced body, half arrives."""
+        """Half of the announced body is received."""
         sandbox.fail(reset="body", status=200, body="0123456789")
-        came, _ = await raw_answer(sandbox)
-        head, _, body = came.partition(b"\r\n\r\n")
+        received, _ = await raw_answer(sandbox)
+        head, _, body = received.partition(b"\r\n\r\n")
         assert b"Content-Length: 10" in head
         assert body == b"01234"
 
     @pytest.mark.parametrize("where", ["before", "headers", "body"])
     async def test_request_has_its_effect(self, sandbox, http, where):
-        """A request whose answer is lost has been carried out."""
+        """A request whose response is lost has its effect."""
         sandbox.fail(reset=where)
         _, was_reset = await raw_answer(sandbox, "POST", body='{"exported_object": "order"}')
         assert was_reset
         assert '"total": 1' in (await ask(http))[1]
 
     async def test_download(self, sandbox, http):
-        """A download breaks off in the middle."""
+        """A download breaks off halfway."""
         export_id = sandbox.add_export("order", created_at=0)
         async with http.get(f"/v1/exports/{export_id}") as answer:
             url = urlsplit((await answer.json())["result"]["url"])
         sandbox.fail(reset="body", download=True)
-        came, was_reset = await raw_answer(sandbox, target=f"{url.path}?{url.query}")
+        received, was_reset = await raw_answer(sandbox, target=f"{url.path}?{url.query}")
         assert was_reset
-        assert b"ID,Source Id,Status\n" in came
+        assert b"ID,Source Id,Status\n" in received
 
     async def test_empty_body(self, sandbox):
-        """An answer without a body can be broken as well."""
+        """A response without a body can be broken as well."""
         sandbox.add_export("order", id="exp_1")
         sandbox.fail(reset="body")
-        came, was_reset = await raw_answer(sandbox, "DELETE", "/v1/exports/exp_1")
+        received, was_reset = await raw_answer(sandbox, "DELETE", "/v1/exports/exp_1")
         assert was_reset
-        assert came.startswith(b"HTTP/1.1 204")
+        assert received.startswith(b"HTTP/1.1 204")
 
 
 class TestDelay:
     async def test_waits(self, sandbox, http):
-        """The answer comes after so many seconds, and is the normal one."""
+        """The normal response is sent after the delay."""
         loop = asyncio.get_running_loop()
         sandbox.fail(delay=0.05)
         began = loop.time()
@@ -288,12 +289,12 @@ class TestDelay:
         assert loop.time() - began >= 0.049
 
     async def test_reset_after_delay(self, sandbox):
-        """A delay and a reset go together."""
+        """A delay and a reset can be combined."""
         sandbox.fail(delay=0.01, reset="before")
         assert await raw_answer(sandbox) == (b"", True)
 
     async def test_others_do_not_wait(self, sandbox, http):
-        """One slow answer holds up no other."""
+        """A slow response does not delay others."""
         sandbox.fail(delay=float("inf"), method="DELETE")
         slow = asyncio.create_task(ask(http, method="DELETE"))
         while not sandbox.requests:
@@ -303,3 +304,46 @@ class TestDelay:
         slow.cancel()
         with pytest.raises(asyncio.CancelledError):
             await slow
+
+
+class TestFault:
+    async def test_added(self, sandbox, http):
+        """A fault can be made first and added later."""
+        fault = Fault.from_json('{"status": 503, "times": 2, "headers": {"Retry-After": "7", "Date": null}}')
+        assert fault == Fault(status=503, times=2, headers={"Retry-After": "7", "Date": None})
+        sandbox.add_fault(fault)
+        assert [(await ask(http))[0] for _ in range(3)] == [503, 503, 200]
+
+    def test_parameters(self):
+        """`fail` has the parameters of `Fault` with their defaults, and no others."""
+        parameters = inspect.signature(Sandbox.fail).parameters
+        assert [*parameters.values()][1:] == [*inspect.signature(Fault).parameters.values()]
+        assert parameters["times"].default == 1
+        with pytest.raises(TypeError, match="sttus"):
+            Sandbox().fail(sttus=503)
+
+    @pytest.mark.parametrize(
+        "option", [name for name in inspect.signature(Fault).parameters if name != "body"]
+    )
+    def test_types(self, option):
+        """The type of each option except `body` is checked."""
+        with pytest.raises(ValueError, match=f"^{option} must be "):
+            Fault(**{option: object()})
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("503", "a fault must be a JSON object, not 503"),
+            ("{", "a fault must be a JSON object: Expecting"),
+            ("[" * 100_000, "a fault must be a JSON object: "),
+            ('{"sttus": 503}', "unknown option 'sttus' of a fault; known are method, path"),
+            ('{"edit": "dict.clear"}', "unknown option 'edit'"),
+            ('{"delay": null}', "delay cannot be null"),
+            ('{"extra": 5}', "extra must be bytes, or text in JSON, not 5"),
+            ('{"headers": {"A": 1}}', "headers must be an object of printable texts"),
+        ],
+    )
+    def test_not_a_fault(self, text, problem):
+        """Invalid JSON and invalid options are a ValueError that says what is wrong."""
+        with pytest.raises(ValueError, match=re.escape(problem)):
+            Fault.from_json(text)

@@ -1,4 +1,4 @@
-"""Starting, stopping, keys, and what is kept of the requests."""
+"""Starting, stopping, keys, and the recorded requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def keys(sandbox):
 
 @asynccontextmanager
 async def connection(sandbox, target=None):
-    """Connect, and ask for something without waiting for the answer."""
+    """Connect and send a request without waiting for the response."""
     address = urlsplit(sandbox.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     if target:
@@ -39,7 +39,7 @@ async def arrived(sandbox, number):
 
 
 async def rest_of(reader):
-    """Return what still comes before the connection ends, in whichever way."""
+    """Return the bytes until the connection ends, also by a reset."""
     try:
         return await reader.read()
     except ConnectionError:
@@ -54,14 +54,14 @@ class TestStart:
             assert one.url != other.url
 
     async def test_runs_on_ipv6(self):
-        """An IPv6 address stands in brackets in the URL."""
+        """An IPv6 address is in brackets in the URL."""
         async with Sandbox(host="::1") as sandbox, ClientSession(headers=keys(sandbox)) as http:
             assert sandbox.url.startswith("http://[::1]:")
             async with http.get(f"{sandbox.url}/v1/exports") as answer:
                 assert answer.status == 200
 
     async def test_runs_again(self):
-        """A sandbox that was left can be entered again, and still has its exports."""
+        """A sandbox can be entered again, and still has its exports."""
         sandbox = Sandbox()
         async with sandbox:
             export_id = sandbox.add_export("order")
@@ -69,7 +69,7 @@ class TestStart:
             assert (await http.get(f"/v1/exports/{export_id}")).status == 200
 
     def test_has_no_url_before_it_runs(self):
-        """Asking for the URL too early says what to do."""
+        """The error for reading the URL too early says what to do."""
         with pytest.raises(RuntimeError, match="async with"):
             _ = Sandbox().url
 
@@ -78,21 +78,21 @@ class TestStart:
         assert Sandbox().add_export("order").startswith("exp_")
 
     async def test_port_taken(self):
-        """The error for a port that is in use passes through."""
+        """The error for a port in use is raised unchanged."""
         with closing(socket.create_server(("127.0.0.1", 0))) as taken, pytest.raises(OSError, match="in use"):
             await Sandbox(port=taken.getsockname()[1]).__aenter__()
 
 
 class TestEnd:
     async def test_refuses_afterwards(self):
-        """Nobody listens on the port any more."""
+        """The port is closed after the sandbox stops."""
         async with Sandbox() as sandbox:
             pass
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", urlsplit(sandbox.url).port)
 
     async def test_hanging_answer(self):
-        """An answer that never comes does not hold up the end."""
+        """A response that never comes does not delay the stop."""
         before = asyncio.all_tasks()
         async with Sandbox() as sandbox, connection(sandbox, "/v1/exports") as reader:
             sandbox.fail(delay=math.inf)
@@ -102,7 +102,7 @@ class TestEnd:
             assert await rest_of(reader) == b""
 
     async def test_idle_connection(self):
-        """A connection kept for the next request is closed."""
+        """An idle connection is closed."""
         before = asyncio.all_tasks()
         async with Sandbox() as sandbox, ClientSession(headers=keys(sandbox)) as http:
             async with http.get(f"{sandbox.url}/v1/exports") as answer:
@@ -111,7 +111,7 @@ class TestEnd:
             assert asyncio.all_tasks() == before
 
     async def test_unread_download(self):
-        """A file of which nobody reads the rest is given up."""
+        """A file that is not read to its end is given up."""
         before = asyncio.all_tasks()
         async with Sandbox() as sandbox, ClientSession(headers=keys(sandbox)) as http:
             export_id = sandbox.add_export("voucher", rows=10**9, created_at=0)
@@ -124,7 +124,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("turns", range(4))
     async def test_connection_being_accepted(self, turns):
-        """A connection that arrives as the sandbox ends is closed as well."""
+        """A connection that arrives while the sandbox stops is closed as well."""
         before = asyncio.all_tasks()
         async with Sandbox() as sandbox, connection(sandbox) as reader:
             for _ in range(turns):
@@ -134,7 +134,7 @@ class TestEnd:
             assert await rest_of(reader) == b""
 
     async def test_client_gone(self):
-        """A handler ends when its client goes away."""
+        """A handler ends when its client disconnects."""
         before = asyncio.all_tasks()
         async with Sandbox() as sandbox:
             async with connection(sandbox, "/v1/exports"):
@@ -146,13 +146,13 @@ class TestEnd:
 
 class TestKeys:
     def test_follow_from_the_seed(self):
-        """Keys are made up when none are given, the same ones for the same seed."""
+        """Keys are generated when none are given, and are equal for equal seeds."""
         one, same, other = Sandbox(seed=1), Sandbox(seed=1), Sandbox(seed=2)
         assert (one.app_id, one.app_token) == (same.app_id, same.app_token)
         assert len({one.app_id, one.app_token, other.app_id, other.app_token}) == 4
 
     def test_given(self):
-        """Keys that are given are used."""
+        """Given keys are used."""
         sandbox = Sandbox(app_id="me", app_token="secret")
         assert (sandbox.app_id, sandbox.app_token) == ("me", "secret")
 
@@ -177,14 +177,14 @@ class TestRoutes:
             assert (answer.status, body["code"], body["key"]) == (404, 404, "not_found")
 
     async def test_wrong_method(self, http):
-        """A wrong method is a 405 in JSON that names the right ones."""
+        """A wrong method is a 405 in JSON that lists the allowed ones."""
         async with http.put("/v1/exports") as answer:
             body = await answer.json()
             assert (answer.status, body["code"], body["key"]) == (405, 405, "method_not_allowed")
             assert answer.headers["Allow"] == "GET, POST"
 
     async def test_date(self, http, clock):
-        """The Date header tells the sandbox's time."""
+        """The Date header has the sandbox's time."""
         clock.now = 1_600_000_000.9
         async with http.get("/v1/exports") as answer:
             assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == 1_600_000_000
@@ -192,7 +192,7 @@ class TestRoutes:
 
 class TestRequests:
     async def test_everything_is_recorded(self, sandbox, http, clock):
-        """A record says what arrived, when, and what the answer was."""
+        """A recorded request has its method, path, time and the status of the response."""
         async with http.post("/v1/exports?a=1&b=%C3%A9", json="{", headers={"X-Mine": "yes"}):
             pass
         [request] = sandbox.requests
@@ -202,7 +202,7 @@ class TestRequests:
         assert (request.body, request.at) == (b'"{"', clock.now)
 
     async def test_ids_are_decoded(self, sandbox, http):
-        """A path is recorded as it reads, and an odd id finds its export."""
+        """A path is recorded decoded, and an id with unusual characters finds its export."""
         sandbox.add_export("order", id="ex port é?")
         async with http.get("/v1/exports/ex port é%3F") as answer:
             assert (await answer.json())["id"] == "ex port é?"
@@ -210,7 +210,7 @@ class TestRequests:
         assert sandbox.requests[0].export_id == "ex port é?"
 
     async def test_frozen(self, sandbox, http):
-        """A record cannot be changed."""
+        """A recorded request is immutable."""
         async with http.get("/v1/exports"):
             pass
         with pytest.raises(FrozenInstanceError):
@@ -219,6 +219,6 @@ class TestRequests:
 
 class TestPackage:
     def test_public_names(self):
-        """All public names are there, and each can be imported."""
+        """`__all__` lists all public names, and each can be imported."""
         assert all(hasattr(package, name) for name in package.__all__)
         assert package.__all__ == sorted(package.__all__)

@@ -1,4 +1,4 @@
-"""OAuth: tokens, what they open and for how long."""
+"""OAuth: issuing tokens, their scopes and their time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def revoke(http, token):
 
 
 async def ask(sandbox, token, path="/v1/exports", method="GET", scheme="Bearer"):
-    """Ask with a token instead of the keys."""
+    """Send a request with a token instead of the keys."""
     headers = {"Authorization": f"{scheme} {token}"}
     async with ClientSession(sandbox.url, headers=headers) as http, http.request(method, path) as answer:
         return answer.status, await answer.json() if answer.content_type == "application/json" else None
@@ -33,7 +33,7 @@ async def ask(sandbox, token, path="/v1/exports", method="GET", scheme="Bearer")
 
 class TestGenerate:
     async def test_shape(self, http, clock):
-        """A token comes with what it is good for, and until when."""
+        """A token comes with its scopes and its expiry."""
         clock.now = 1_700_000_000.5
         status, body = await generate(http)
         assert (status, len(body.pop("access_token")), len(body.pop("client_id"))) == (200, 50, 21)
@@ -54,23 +54,23 @@ class TestGenerate:
         ],
     )
     async def test_refused(self, http, changed, key, message):
-        """Another grant or an unknown scope is refused with the documented body."""
+        """Another grant type or an unknown scope is refused with the documented body."""
         status, body = await generate(http, **changed)
         assert body.pop("request_id").startswith("v-")
         assert (status, body) == (400, {"code": 400, "key": key, "message": message})
 
     async def test_json(self, http):
-        """The request is a form."""
+        """A body that is not a form is refused."""
         async with http.post("/v1/oauth/token", json=GRANT) as answer:
             assert (answer.status, (await answer.json())["key"]) == (415, "unsupported_media_type")
 
     async def test_needs_keys(self, sandbox, http):
-        """Only the keys open the way to a token."""
+        """Only the keys can get a token."""
         token = await token_of(http, scope="api")
         assert (await ask(sandbox, token, "/v1/oauth/token", "POST"))[0] == 401
 
     async def test_so_many(self, http, clock):
-        """A project has 1,000 tokens; one that has expired makes room."""
+        """A project has at most 1,000 tokens; an expired one makes room."""
         assert await generate(http) != await generate(http)
         clock.now += 1
         for _ in range(998):
@@ -83,7 +83,7 @@ class TestGenerate:
 
 class TestBearer:
     async def test_opens(self, sandbox, http):
-        """A token opens what its scopes cover."""
+        """A token is accepted where its scopes allow it."""
         sandbox.add_export("order", id="exp_1")
         exports, orders, everything = [
             await token_of(http, scope=scope) for scope in ("exports assets", "orders", "api")
@@ -102,12 +102,12 @@ class TestBearer:
             assert (await ask(sandbox, token, path, method))[0] == status
 
     async def test_forbidden(self, sandbox, http):
-        """The refusal of another scope says which one is needed."""
+        """The error for another scope names the one that is needed."""
         _, body = await ask(sandbox, await token_of(http, scope="orders"))
         assert (body["key"], body["details"]) == ("forbidden", "The token needs the scope exports")
 
     async def test_expires(self, clock):
-        """A token is good for its time."""
+        """A token is valid for its time."""
         async with Sandbox(clock=clock, oauth_ttl=60) as sandbox:
             keys = {"X-App-Id": sandbox.app_id, "X-App-Token": sandbox.app_token}
             async with ClientSession(sandbox.url, headers=keys) as http:
@@ -120,7 +120,7 @@ class TestBearer:
             assert (status, refusal) == (401, {"code": 401, "message": "Unauthorized", "key": "unauthorized"})
 
     async def test_wrong(self, sandbox, http):
-        """A made-up token, another scheme and no token at all open nothing."""
+        """An invented token, another scheme and a missing token are refused."""
         token = await token_of(http)
         assert (await ask(sandbox, token, scheme="bearer"))[0] == 200
         assert (await ask(sandbox, token, scheme="Basic"))[0] == 401
@@ -130,19 +130,19 @@ class TestBearer:
 
 class TestRevoke:
     async def test_revoked(self, sandbox, http):
-        """A revoked token is no good any more, and cannot be revoked again."""
+        """A revoked token is invalid, and cannot be revoked again."""
         token = await token_of(http)
         assert await revoke(http, token) == (204, b"")
         assert (await ask(sandbox, token))[0] == 401
         assert await revoke(http, token) == (404, b"")
 
     async def test_expired(self, http, clock):
-        """What has expired cannot be revoked."""
+        """An expired token cannot be revoked."""
         token = await token_of(http)
         clock.now += 900
         assert await revoke(http, token) == (404, b"")
 
     async def test_nothing(self, http):
-        """Without a token there is nothing to revoke."""
+        """Revoking needs a token."""
         async with http.post("/v1/oauth/token/revoke", data={"a": "b"}) as answer:
             assert (answer.status, (await answer.json())["key"]) == (400, "missing_parameters")

@@ -1,7 +1,8 @@
-"""The OpenAPI description, and whether the sandbox keeps to it."""
+"""The OpenAPI document, and whether the sandbox conforms to it."""
 
 import asyncio
 import inspect
+import json
 import os
 import re
 import sys
@@ -20,7 +21,7 @@ UNMEASURED = {name: value for name, value in os.environ.items() if not name.star
 
 
 async def schemathesis(sandbox: Sandbox, scratch: Path, *args: str) -> tuple[int | None, str]:
-    """Have Schemathesis ask what the description allows, and much that it does not."""
+    """Run Schemathesis: it sends valid and invalid requests and compares the responses with the document."""
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     keys = ["-H", f"X-App-Id: {sandbox.app_id}", "-H", f"X-App-Token: {sandbox.app_token}"]
     options = ["--seed=1", "--max-examples=10", "--output-truncate=true", "--no-color", *args]
@@ -37,7 +38,7 @@ async def schemathesis(sandbox: Sandbox, scratch: Path, *args: str) -> tuple[int
 
 
 def properties(document: dict[str, Any], name: str) -> set[str]:
-    """Return what an object has that is described under a name."""
+    """Return the properties of a schema."""
     schema = document["components"]["schemas"][name]
     return {*schema.get("oneOf", [schema])[0]["properties"]}
 
@@ -48,7 +49,7 @@ def options(function: Callable[..., object]) -> set[str]:
 
 class TestDocument:
     async def test_is_served(self, sandbox: Sandbox, http: ClientSession) -> None:
-        """The document has a path of its own, and leads to the sandbox that it is of."""
+        """The document is served, and its server is the sandbox."""
         async with http.get(f"{ROOT}/openapi.json") as answer:
             document = await answer.json()
 
@@ -57,9 +58,9 @@ class TestDocument:
         assert document["servers"] == [{"url": sandbox.url}]
 
     async def test_every_call_of_the_api(self, sandbox: Sandbox) -> None:
-        """Each path that is answered is described, with its methods, and no other is."""
+        """Each route of the API is described with its methods, and no other."""
         routes = {
-            re.sub(r"\(.*?\)", "{}", route.path): {method.lower() for method in route.endpoints}
+            re.sub(r"\(.*?\)", "{}", route.pattern): {method.lower() for method in route.endpoints}
             for route in sandbox._api._routes
         }
         paths = cast("dict[str, dict[str, object]]", openapi(sandbox)["paths"])
@@ -72,14 +73,26 @@ class TestDocument:
         assert described == routes
 
     async def test_every_option(self, sandbox: Sandbox) -> None:
-        """What can be posted under `/_sandbox/` is what the methods take."""
+        """The bodies of the control API have the parameters of the methods."""
         document = openapi(sandbox)
 
         assert properties(document, "NewExport") == options(Sandbox.add_export)
         assert properties(document, "Fault") == options(Sandbox.fail) - {"edit"}
 
+    async def test_every_reference(self, sandbox: Sandbox) -> None:
+        """Each reference leads to a part of the document, and each part has a reference."""
+        document = openapi(sandbox)
+        references = {*re.findall('"#/components/([^"]+)"', json.dumps(document))}
+        parts = {
+            f"{kind}/{name}"
+            for kind in ("headers", "parameters", "responses", "schemas")
+            for name in cast("dict[str, dict[str, object]]", document["components"])[kind]
+        }
+
+        assert references == parts
+
     async def test_every_state(self, sandbox: Sandbox) -> None:
-        """The state has all that is described, and no more."""
+        """The state has the described properties."""
         assert properties(openapi(sandbox), "State") == {*sandbox.state()}
 
 
@@ -87,7 +100,7 @@ class TestDocument:
 class TestSchemathesis:
     @pytest.mark.timeout(90)
     async def test_the_api(self, tmp_path: Path) -> None:
-        """Every call answers as described, takes what it says it takes, and refuses the rest; none fails."""
+        """Every call conforms to its description, accepts valid requests and refuses others; none fails."""
         async with Sandbox(rate_limit=(100_000, 3600)) as sandbox:
             code, output = await schemathesis(
                 sandbox, tmp_path, "--include-tag=exports", "--include-tag=oauth"
@@ -101,7 +114,7 @@ class TestSchemathesis:
 
     @pytest.mark.timeout(90)
     async def test_what_drives_it(self, tmp_path: Path) -> None:
-        """So does what is under `/_sandbox/`."""
+        """The control API does as well."""
         # That an id exists already no schema can say, and what was added can have been cleared meanwhile.
         others = "--exclude-checks=positive_data_acceptance,ensure_resource_availability"
         async with Sandbox() as sandbox:

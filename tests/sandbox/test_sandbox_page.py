@@ -12,7 +12,7 @@ from voucherify_exports.sandbox import Sandbox
 
 
 class Forms(HTMLParser):
-    """The forms of a page, by the text of their buttons: where they go and what they send."""
+    """The forms of a page: where they lead, what they send, and the text of their buttons."""
 
     def __init__(self, html):
         super().__init__()
@@ -47,7 +47,7 @@ async def page(sandbox, path="/_sandbox/"):
 
 
 async def press(sandbox, text, **changed):
-    """Press the first button with a text, as a browser would, and return the page that comes then."""
+    """Press the first button with a text, as a browser does, and return the page that follows."""
     form = next(form for form in Forms(await page(sandbox)).found if form["text"] == text)
     headers = {"Origin": sandbox.url, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}
     async with (
@@ -66,15 +66,15 @@ def words(html):
 
 class TestShows:
     async def test_empty(self, sandbox):
-        """A fresh sandbox says how to reach it, and that nothing has happened."""
+        """A new sandbox shows its address and keys, and that nothing has happened."""
         text = words(await page(sandbox))
         assert f"API {sandbox.url}" in text
         assert f"X-App-Id {sandbox.app_id} · X-App-Token {sandbox.app_token}" in text
-        for none in ("No export yet.", "No request yet.", "No rate limit.", "None: every answer"):
+        for none in ("No export yet.", "No request yet.", "No rate limit.", "No pending faults."):
             assert none in text
 
     async def test_status_advances(self, sandbox, clock):
-        """An export is shown with its status, and how long that lasts."""
+        """An export is shown with its status and the time until the next one."""
         export_id = sandbox.add_export("voucher", rows=1_000_000)
         clock.now += 4
         assert f"{export_id} voucher 1,000,000 2023-11-14 22:13:20 SCHEDULED 6 s" in words(
@@ -86,22 +86,22 @@ class TestShows:
         assert "DONE Delete" in words(await page(sandbox))
 
     async def test_requests_and_quota(self, clock):
-        """Requests are shown as they arrive, newest first, with the quota; a download leaves it as it is."""
+        """Requests are shown newest first, with the quota; a download does not change it."""
         async with Sandbox(clock=clock, rate_limit=(10, 60)) as sandbox, ClientSession(sandbox.url) as http:
-            assert "Quota 10 of 10 left Faults" in words(await page(sandbox))
+            assert "Rate limit 10 of 10 requests left Pending faults" in words(await page(sandbox))
             for path in ("/v1/exports", "/v1/exports/exp_1?token=x"):
                 async with http.get(path):
                     pass
             clock.now += 20
             text = words(await page(sandbox))
-            assert "Quota 9 of 10 left, 40 s to go Faults" in text
+            assert "Rate limit 9 of 10 requests left, window ends in 40 s Pending faults" in text
             assert "Requests (2)" in text
             first, second = "GET /v1/exports/exp_1 (file) 401 9", "GET /v1/exports 401 9"
             assert 0 < text.index(first) < text.index(second)
             assert "token=x" not in text
 
     async def test_thirty_requests(self, sandbox, http):
-        """Of many requests the latest thirty are shown."""
+        """The latest thirty requests are shown."""
         for number in range(31):
             async with http.get(f"/v1/exports/exp_{number}"):
                 pass
@@ -111,7 +111,7 @@ class TestShows:
         assert "exp_0 " not in text
 
     async def test_hundred_exports(self, sandbox):
-        """Of many exports the latest hundred are shown, and all are counted."""
+        """The latest hundred exports are shown, and all are counted."""
         for number in range(101):
             sandbox.add_export("order", id=f"exp_{number}")
         text = words(await page(sandbox))
@@ -120,12 +120,12 @@ class TestShows:
         assert "exp_0 " not in text
 
     async def test_faults(self, sandbox):
-        """Faults to come are shown by their options."""
+        """Pending faults are shown with their options."""
         sandbox.fail(path="/v1/<b>", status=503, times=None)
         assert "times=None, path=/v1/&lt;b&gt;, status=503" in await page(sandbox)
 
     async def test_escaped(self, sandbox, http):
-        """What others chose is text, never a tag, in whatever place."""
+        """Texts from outside are escaped everywhere."""
         nasty = "\"'><script>alert(1)</script>"
         sandbox.add_export("order", id=nasty)
         async with http.get("/v1/exports/%3Cscript%3E"):
@@ -135,18 +135,18 @@ class TestShows:
         assert len(Forms(html).found) == 5
 
     async def test_without_slash(self, sandbox):
-        """The address is as good without the slash at its end."""
+        """The address works without the slash at its end."""
         assert await page(sandbox, "/_sandbox") == await page(sandbox)
 
     async def test_framed_by_nobody(self, sandbox):
-        """No other page can show it within its own and have its buttons pressed."""
+        """No other page can show it in a frame."""
         async with ClientSession(sandbox.url) as http, http.get("/_sandbox/") as answer:
             assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
 
 
 class TestButtons:
     async def test_add(self, sandbox):
-        """An export is added with the object, rows and outcome that were chosen."""
+        """An export is added with the chosen object, rows and outcome."""
         text = words(await press(sandbox, "Add export", exported_object="sku", rows="7", outcome="ERROR"))
         assert "Exports (1)" in text
         assert "sku 7" in text
@@ -155,7 +155,7 @@ class TestButtons:
 
     @pytest.mark.parametrize(("text", "status"), [("Finish", "DONE"), ("Fail", "ERROR")])
     async def test_end(self, sandbox, text, status):
-        """An export is ended well or badly."""
+        """An export is finished or failed."""
         sandbox.add_export("order", id="ex/p é")
         assert f"{status} Delete" in words(await press(sandbox, text))
 
@@ -165,13 +165,13 @@ class TestButtons:
         assert "No export yet." in words(await press(sandbox, "Delete"))
 
     async def test_inject(self, sandbox, http):
-        """A fault is injected; fields left empty say nothing."""
+        """A fault is injected; empty fields are not options of it."""
         html = await press(sandbox, "Inject fault", status="503", probability="0.5", path="/v1/*")
         assert "times=1, path=/v1/*, status=503, probability=0.5" in words(html)
-        assert "every answer is as it should be" in words(await press(sandbox, "Clear faults"))
+        assert "No pending faults." in words(await press(sandbox, "Clear faults"))
 
     async def test_mistake(self, sandbox):
-        """A number that is none is refused."""
+        """A value that is not a number is refused."""
         async with ClientSession(sandbox.url) as http:
             for fields in ({"status": "x"}, {"delay": "x"}, {"times": "0"}):
                 async with http.post("/_sandbox/faults", data=fields) as answer:

@@ -1,4 +1,4 @@
-"""Whatever is asked for, there is an answer: a documented refusal, or an export with a file."""
+"""Any request gets a response: an export with a file, or a documented error."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from raw import exchange
 
-from voucherify_exports.sandbox._data.content import Table
-from voucherify_exports.sandbox._data.objects import FIELDS, ORDERS
+from voucherify_exports.sandbox._data.content import FileContent
+from voucherify_exports.sandbox._data.objects import FIELDS, OPERATORS, ORDERS
 from voucherify_exports.sandbox._data.world import World
-from voucherify_exports.sandbox._emulator.parameters import OPERATORS, wanted_export
+from voucherify_exports.sandbox._emulator.create_checks import checked_create
 from voucherify_exports.sandbox._http.answers import RefusedError
 
 ANYTHING = st.recursive(
@@ -46,12 +46,12 @@ def payloads(draw):
 
 
 def refused(payload):
-    """Return the status and key that a create is refused with, or None when its file can be had."""
+    """Return the status and key of the refusal of a create, or None when its file can be read."""
     try:
-        wanted = wanted_export(json.dumps(payload).encode())
+        wanted = checked_create(json.dumps(payload).encode())
     except RefusedError as refusal:
         return refusal.status, refusal.body["key"]
-    table = Table.of(World(0), 20, wanted.exported_object, wanted.parameters)
+    table = FileContent.from_parameters(World(0), 20, wanted.exported_object, wanted.parameters)
     assert b"".join(map(table.block, range(table.blocks))).endswith(b"\n")
     assert isinstance(table.identity, str)
     return None
@@ -60,13 +60,13 @@ def refused(payload):
 class TestAnything:
     @given(payloads() | ANYTHING)
     def test_creates(self, payload):
-        """A create is refused with 400 and a documented key, or its file can be had."""
+        """A create is refused with 400 and a documented key, or its file can be read."""
         keys = ("invalid_payload", "invalid_export_fields", "invalid_export_params")
         assert refused(payload) in (None, *((400, key) for key in keys))
 
     @pytest.mark.parametrize("name", ["metadata.\ud800", "metadata.\udfff.x"])
     def test_half_characters(self, name):
-        """JSON can hold a name that no file could."""
+        """A name that only JSON can hold is refused."""
         filters = {name: {"conditions": {"$is": [name]}}}
         parameters = {"fields": [name], "filters": filters}
         payload = {"exported_object": "order", "parameters": parameters}
@@ -76,21 +76,21 @@ class TestAnything:
 
     @given(st.binary())
     def test_bytes(self, body):
-        """Bytes that are nothing are refused."""
+        """Random bytes are refused."""
         with pytest.raises(RefusedError, match=r"JSON|object"):
-            wanted_export(body)
+            checked_create(body)
 
 
 class TestOperators:
     @pytest.mark.parametrize("operator", ["$in", "$redeemable", "$is_more_days_in_future_md"])
     def test_known(self, operator):
-        """Every operator that the documented error names is accepted."""
+        """Every operator in the documented error is accepted."""
         filters = {"created_at": {"conditions": {operator: []}}}
         assert refused({"exported_object": "order", "parameters": {"filters": filters}}) is None
 
     @pytest.mark.parametrize("operator", ["$", "a", "in", ""])
     def test_unknown(self, operator):
-        """Nothing else is."""
+        """Any other operator is refused."""
         filters = {"created_at": {"conditions": {operator: []}}}
         payload = {"exported_object": "order", "parameters": {"filters": filters}}
         assert refused(payload) == (400, "invalid_payload")
@@ -109,15 +109,15 @@ class TestPaths:
         ],
     )
     async def test_odd(self, sandbox, target, method):
-        """No path is too odd for an answer below 500."""
+        """Any path gets a status below 500."""
         keys = {"X_App_Id": sandbox.app_id, "X_App_Token": sandbox.app_token}
         for body in ("", "{}", "\x00"):
-            came, _ = await exchange(sandbox.url + target, method, body, **keys)
-            assert came.startswith(b"HTTP/1.1 ")
-            assert int(came.split()[1]) < 500
+            received, _ = await exchange(sandbox.url + target, method, body, **keys)
+            assert received.startswith(b"HTTP/1.1 ")
+            assert int(received.split()[1]) < 500
 
     async def test_token_of_odd_text(self, sandbox):
-        """A bearer token may be any text."""
+        """A bearer token can be any text."""
         headers = {"Authorization": "Bearer \u00e9 x", "Content-Type": ""}
         async with ClientSession(headers=headers) as http, http.get(f"{sandbox.url}/v1/exports") as answer:
             assert answer.status == 401

@@ -27,7 +27,7 @@ async def ask(http, path="/v1/exports"):
 
 class TestQuota:
     async def test_headers(self, http, clock):
-        """Every answer tells the limit, what remains of it, and the end of the window in whole seconds."""
+        """Every response has the limit, what remains of it, and the end of the window in whole seconds."""
         clock.now = 1000.5
         expected = {"Limit": "3", "Remaining": "2", "Retry": "1061", "Type": "api_calls"}
         assert await ask(http) == (200, expected)
@@ -41,7 +41,7 @@ class TestQuota:
         assert (status, limits["Remaining"]) == (401, "2")
 
     async def test_spent(self, http, clock):
-        """When the window is spent, requests are refused until it ends."""
+        """When the window is used up, requests are refused until it ends."""
         clock.now = 1000.0
         for _ in range(3):
             await ask(http)
@@ -55,7 +55,7 @@ class TestQuota:
         assert (await ask(http))[1] == {"Limit": "3", "Remaining": "2", "Retry": "1120", "Type": "api_calls"}
 
     async def test_body(self, http):
-        """The refusal has the documented body, which has no key."""
+        """The error has the documented body, which has no key."""
         for _ in range(3):
             await ask(http)
         async with http.get("/v1/exports") as answer:
@@ -65,7 +65,7 @@ class TestQuota:
             }
 
     async def test_downloads_are_free(self, sandbox, http):
-        """A download neither counts nor tells of a limit."""
+        """A download does not count and has no rate-limit headers."""
         export_id = sandbox.add_export("order", created_at=0)
         async with http.get(f"/v1/exports/{export_id}") as answer:
             url = (await answer.json())["result"]["url"]
@@ -75,18 +75,18 @@ class TestQuota:
         assert (await ask(http))[1]["Remaining"] == "1"
 
     async def test_faults_count(self, sandbox, http):
-        """A faulty answer counts as well, even when nothing remains."""
+        """A response with a fault counts as well, even when nothing remains."""
         sandbox.fail(times=4, status=503)
         answers = [await ask(http) for _ in range(4)]
         assert [status for status, _ in answers] == [503] * 4
         assert [limits["Remaining"] for _, limits in answers] == ["2", "1", "0", "0"]
 
     async def test_headers_left_out(self, sandbox, http):
-        """A fault can take headers away."""
+        """A fault can remove headers."""
         sandbox.fail(headers={"x-rate-limit-retry": None, "X-Rate-Limit-Type": None})
         assert await ask(http) == (200, {"Limit": "3", "Remaining": "2"})
 
     async def test_none(self):
-        """Without a limit there is nothing to tell."""
+        """Without a limit there are no rate-limit headers."""
         async with Sandbox() as sandbox, ClientSession(sandbox.url) as http:
             assert await ask(http) == (401, {})

@@ -1,4 +1,4 @@
-"""How files are served: length, validators, ranges, compression, a host of their own."""
+"""How files are served: lengths, validators, ranges, compression, and a host of their own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from aiohttp import ClientSession
 from raw import raw_get
 
 from voucherify_exports.sandbox import Sandbox
-from voucherify_exports.sandbox._data.content import Table
+from voucherify_exports.sandbox._data.content import FileContent
 from voucherify_exports.sandbox._data.world import World
-from voucherify_exports.sandbox._http.files import File
+from voucherify_exports.sandbox._http.result_files import ResultFile
 
 
 async def url_of(sandbox, export_id):
@@ -37,7 +37,7 @@ async def url(sandbox):
 
 class TestWhole:
     async def test_headers(self, url):
-        """A file tells its length, its validators and that it has ranges."""
+        """A file has a length, validators and ranges."""
         status, headers, content = await fetch(url)
         assert (status, headers["Content-Length"]) == (200, str(len(content)))
         assert headers["Accept-Ranges"] == "bytes"
@@ -46,13 +46,13 @@ class TestWhole:
         assert "Content-Encoding" not in headers
 
     async def test_etag(self, sandbox, url):
-        """The ETag stays with the file; another file has another one."""
+        """The ETag belongs to the file; another file has another one."""
         other = await url_of(sandbox, sandbox.add_export("customer", rows=999, created_at=0))
         etags = [(await fetch(each))[1]["ETag"] for each in (url, url, other)]
         assert etags[0] == etags[1] != etags[2]
 
     async def test_finished_on_demand(self, sandbox, clock):
-        """The file of an export that was finished by hand is of that moment."""
+        """The file of an export finished by `finish` has the date of that moment."""
         export_id = sandbox.add_export("order")
         clock.now += 1
         sandbox.finish(export_id)
@@ -61,7 +61,7 @@ class TestWhole:
         assert headers["Last-Modified"] == "Tue, 14 Nov 2023 22:13:21 GMT"
 
     async def test_very_many_rows(self, sandbox):
-        """A file too large to be measured comes in chunks, without a length and without ranges."""
+        """A very large file is sent in chunks, without a length and ranges."""
         url = await url_of(sandbox, sandbox.add_export("order", rows=10**9, created_at=0))
         async with ClientSession() as http, http.get(url, headers={"Range": "bytes=5-"}) as answer:
             assert answer.status == 200
@@ -72,7 +72,7 @@ class TestWhole:
 
 class TestRange:
     @pytest.mark.parametrize(
-        ("asked", "first", "last"),
+        ("requested", "first", "last"),
         [
             ("bytes=0-0", 0, 0),
             ("bytes=10-19", 10, 19),
@@ -83,34 +83,34 @@ class TestRange:
             ("bytes=-999999", 0, -1),
         ],
     )
-    async def test_part(self, url, asked, first, last):
-        """A range is answered with these bytes, and says which of how many they are."""
+    async def test_part(self, url, requested, first, last):
+        """A range returns these bytes, with their position and the length of the file."""
         _, whole_headers, whole = await fetch(url)
-        status, headers, content = await fetch(url, Range=asked)
+        status, headers, content = await fetch(url, Range=requested)
         first, last = first % len(whole), last % len(whole)
         assert content == whole[first : last + 1]
         assert (status, headers["Content-Length"]) == (206, str(len(content)))
         assert headers["Content-Range"] == f"bytes {first}-{last}/{len(whole)}"
         assert headers["ETag"] == whole_headers["ETag"]
 
-    @pytest.mark.parametrize("asked", ["bytes=999999-", "bytes=999999-1000000", "bytes=-0"])
-    async def test_unsatisfiable(self, url, asked):
-        """A range beyond the end is refused, and the refusal tells where the end is."""
+    @pytest.mark.parametrize("requested", ["bytes=999999-", "bytes=999999-1000000", "bytes=-0"])
+    async def test_unsatisfiable(self, url, requested):
+        """A range past the end is refused with the length of the file."""
         length = len((await fetch(url))[2])
-        status, headers, content = await fetch(url, Range=asked)
+        status, headers, content = await fetch(url, Range=requested)
         assert (status, headers["Content-Range"], content) == (416, f"bytes */{length}", b"")
 
     @pytest.mark.parametrize(
-        "asked", ["", "bytes", "bytes=-", "bytes=5-4", "bytes=a-b", "bytes=1-2,5-6", "rows=1-2"]
+        "requested", ["", "bytes", "bytes=-", "bytes=5-4", "bytes=a-b", "bytes=1-2,5-6", "rows=1-2"]
     )
-    async def test_ignored(self, url, asked):
-        """What is no single range of bytes is answered with the whole file."""
-        status, headers, content = await fetch(url, Range=asked)
+    async def test_ignored(self, url, requested):
+        """A header that is not a single range of bytes is ignored."""
+        status, headers, content = await fetch(url, Range=requested)
         assert (status, headers["Content-Length"]) == (200, str(len(content)))
 
     @pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
     async def test_if_range(self, url, validator):
-        """A range comes when the file is still the same one, and the whole file when it is not."""
+        """With `If-Range`, the range is returned while the file is the same, and otherwise the whole file."""
         _, headers, _ = await fetch(url)
         same, other = headers[validator], headers[validator].replace("1", "2", 1)
         assert (await fetch(url, Range="bytes=5-", If_Range=same))[0] == 206
@@ -118,13 +118,13 @@ class TestRange:
         assert (await fetch(url, Range="bytes=5-", If_Range=f"W/{same}"))[0] == 200
 
     async def test_expired_token(self, url, clock):
-        """A range needs a good token, like the whole file."""
+        """A range needs a valid token, like the whole file."""
         assert (await fetch(url, Range="bytes=5-"))[0] == 206
         clock.now += 60
         assert (await fetch(url, Range="bytes=5-"))[0] == 401
 
     async def test_without_ranges(self):
-        """A server without ranges answers with the whole file and promises none."""
+        """Without ranges, the whole file is returned and ranges are not announced."""
         async with Sandbox(ranges=False) as sandbox:
             url = await url_of(sandbox, sandbox.add_export("order", created_at=0))
             status, headers, _ = await fetch(url, Range="bytes=5-")
@@ -132,21 +132,21 @@ class TestRange:
             assert "Accept-Ranges" not in headers
 
     async def test_reads_no_more_than_it_must(self):
-        """Of a measured file, a range takes the blocks that it lies in, and no other."""
+        """A range reads only the blocks that contain it."""
 
-        class Counting(Table):
-            asked = 0
+        class Counting(FileContent):
+            reads = 0
 
             def block(self, number):
-                Counting.asked += 1
+                Counting.reads += 1
                 return super().block(number)
 
-        file = File(Counting(World(0), "order", ("id",), 2000), 0)
+        file = ResultFile(Counting(World(0), "order", ("id",), 2000), 0)
         length = await file.length()
-        assert Counting.asked == 10
+        assert Counting.reads == 10
         assert len(b"".join(file.between(length - 5, length - 1))) == 5
         assert await file.length() == length
-        assert Counting.asked == 11
+        assert Counting.reads == 11
 
 
 class TestGzip:
@@ -154,8 +154,8 @@ class TestGzip:
         ("accepted", "compressed"),
         [("gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0, br", False), ("identity", False)],
     )
-    async def test_asked_for(self, accepted, compressed):
-        """A server that compresses does so for those who accept it, under another ETag and without ranges."""
+    async def test_requested(self, accepted, compressed):
+        """Compression is for clients that accept it, with another ETag and without ranges."""
         async with Sandbox(gzip=True) as sandbox:
             url = await url_of(sandbox, sandbox.add_export("order", rows=500, created_at=0))
             plain = await fetch(url, Accept_Encoding="identity")
@@ -165,14 +165,14 @@ class TestGzip:
         assert (status, "content-length" in headers) == ((200, False) if compressed else (206, True))
         assert (gzip.decompress(content) if compressed else content) == plain[2]
 
-    async def test_not_asked_for(self, url):
-        """As it is, the server does not compress."""
+    async def test_not_requested(self, url):
+        """Files are not compressed by default."""
         assert "content-encoding" not in (await raw_get(url, Accept_Encoding="gzip"))[1]
 
 
 class TestDownloadHost:
     async def test_own_host(self, clock):
-        """Files have a host of their own, which wants the token alone; the API's host serves them as well."""
+        """Files can have a host of their own, which needs only the token; the API's host serves them too."""
         async with Sandbox(clock=clock, download_host="127.0.0.2", token_ttl=60) as sandbox:
             export_id = sandbox.add_export("order", created_at=0)
             url = await url_of(sandbox, export_id)
@@ -187,7 +187,7 @@ class TestDownloadHost:
             assert (await fetch(url))[0] == 401
 
     async def test_nothing_but_files(self):
-        """The host of the files has no API, and its requests do not count against the plan."""
+        """The host of the files has no API, and its requests do not count against the rate limit."""
         async with Sandbox(download_host="127.0.0.2", rate_limit=(1, 60)) as sandbox:
             url = await url_of(sandbox, sandbox.add_export("order", created_at=0))
             keys = {"X-App-Id": sandbox.app_id, "X-App-Token": sandbox.app_token}
@@ -198,7 +198,7 @@ class TestDownloadHost:
             assert all(request.is_download for request in sandbox.requests[1:])
 
     async def test_not_of_this_machine(self):
-        """An address that cannot be had is told when the sandbox starts, which leaves nothing behind."""
+        """An address that cannot be used is an error at the start, and leaves nothing behind."""
         sandbox = Sandbox(download_host="203.0.113.1")
         with pytest.raises(OSError, match=r"203\.0\.113\.1"):
             await sandbox.__aenter__()
@@ -207,11 +207,11 @@ class TestDownloadHost:
             assert urlsplit(another.url).port == port
 
     async def test_none(self, sandbox):
-        """Unless told, files come from the API's host."""
+        """Files come from the API's host by default."""
         assert sandbox.download_url == sandbox.url
 
     def test_not_running(self):
-        """There is no URL before the sandbox runs."""
+        """There is no download URL before the sandbox runs."""
         for name in ("url", "download_url"):
             with pytest.raises(RuntimeError, match="async with"):
                 getattr(Sandbox(), name)

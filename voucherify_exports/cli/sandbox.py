@@ -51,7 +51,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="JSON",
-            help="A fault, told as for POST /_sandbox/faults; may be given again.",
+            help='A fault to inject, as JSON, such as {"status": 503}; can be repeated.',
         ),
     ] = None,
 ) -> None:
@@ -59,8 +59,7 @@ def serve(
 
     A line for the shell, which leads clients there, comes on stdout, all else on stderr.
     """
-    from ..sandbox import Sandbox  # here, since they bring a web server along
-    from ..sandbox._control.control import Control
+    from ..sandbox import Fault, Sandbox  # here, since they bring a web server along
 
     sandbox = Sandbox(
         host=host,
@@ -74,7 +73,7 @@ def serve(
     )
     for fault in fail or ():
         try:
-            Control(sandbox).fail(fault)
+            sandbox.add_fault(Fault.from_json(fault))
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--fail") from None
     with boundary(), suppress(KeyboardInterrupt):  # the usual end of a server

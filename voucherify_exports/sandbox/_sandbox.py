@@ -1,55 +1,51 @@
-"""The sandbox itself: a server on loopback, and what a test does to it."""
+"""The sandbox: an emulator that listens on loopback.
+
+The rooms below it, from the ground up: `_data` is the project whose rows are exported, `_http` has requests,
+answers, files and faults, `_emulator` is the API itself, and `_control` drives it under `/_sandbox/`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from attrs import evolve
-
 from ._control.control import ROOT, Control
-from ._control.state import state
 from ._data.draws import Draws
-from ._data.objects import FIELDS, is_field
-from ._data.rows import Row
-from ._emulator.api import Api
-from ._emulator.rate_limit import Quota
-from ._http.answers import TOO_MANY, Answer, json_answer
-from ._http.exchange import received, send, send_broken
-from ._http.faults import Fault, Faults
-from ._http.files import Serving
+from ._emulator.api import EmulatedApi
+from ._emulator.emulator import Emulator
+from ._emulator.rate_limit import RateLimitWindow
+from ._http.exchange import read_request, send, send_broken
+from ._http.injection import PendingFaults, breaks_sending
 from ._http.listener import Listener
+from ._http.result_files import Serving
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
-    from ._emulator.exports import Export, Outcome, Seconds
-    from ._http.faults import Edit, Reset
-    from ._http.requests import SandboxRequest
+    from ._emulator.export_store import Seconds
 
 
-class Sandbox:
-    """The exports API on loopback, for as long as `async with` lasts.
+class Sandbox(Emulator):
+    """The exports API on loopback, running inside `async with`.
 
     An export is SCHEDULED for `scheduled_for` seconds, then IN_PROGRESS for `in_progress_for` seconds: a
     number, or a range from which each export draws its own. `rate_limit=(100, 60)` allows 100 requests per
-    window of 60 seconds; downloads do not count. A download URL is good for `token_ttl` seconds after the
-    answer that held it, an OAuth token for `oauth_ttl` seconds. `clock` tells the time in epoch seconds, and
-    `sleep` makes slow faults wait so many seconds: with its own, a test moves time instead of waiting.
+    window of 60 seconds; downloads do not count. A result URL is valid for `token_ttl` seconds after the
+    response that contained it, or permanently when that is None; an OAuth token for `oauth_ttl` seconds.
+    `clock` returns the time in epoch seconds, and `sleep` waits for the given number of seconds when a fault
+    delays a response: a test that replaces both can move time instead of waiting.
 
-    The project has `rows` vouchers, as many customers and so on: that is what an export that is created over
-    HTTP starts from, before its filters. The API's host serves the files as well, and result URLs lead there,
-    unless `download_host` names another address of this machine, such as `127.0.0.2`: they lead to a port
-    there then. A file has a length, an ETag, a date and, with `ranges`, ranges; one of more than 100,000 rows
-    comes in chunks, with neither length nor ranges. With `gzip` it is compressed for those who accept that,
-    and has neither then.
+    The project has `rows` vouchers, `rows` customers and so on: an export that is created over HTTP contains
+    these, less what its filters exclude. The API's host serves the files as well, unless `download_host` is
+    another address of this machine, such as `127.0.0.2`: result URLs then lead to a free port there. A file
+    has a length, an ETag, a date and, with `ranges`, supports ranges; one of more than 100,000 rows is sent
+    in chunks, without length and ranges. With `gzip`, it is compressed for clients that accept that, and has
+    no length or ranges either.
     """
 
     def __init__(
@@ -73,15 +69,7 @@ class Sandbox:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         draws = Draws(f"{seed}/keys")
-        self._listener = Listener(host, port)
-        self._download_listener = None if download_host is None else Listener(download_host, 0)
-        self._clock, self._sleep = clock, sleep
-        self._quota = Quota(*rate_limit) if rate_limit else None
-        self._serving = Serving(ranges=ranges, gzip=gzip)
-        self._faults = Faults(Draws(f"{seed}/faults"))
-        self._control = Control(self)
-        self._url = ""
-        self._api = Api(
+        api = EmulatedApi(
             app_id=draws.key() if app_id is None else app_id,
             app_token=draws.key() if app_token is None else app_token,
             seed=seed,
@@ -91,27 +79,17 @@ class Sandbox:
             token_ttl=token_ttl,
             oauth_ttl=oauth_ttl,
         )
-        self.requests: list[SandboxRequest] = []
-
-    @property
-    def url(self) -> str:
-        """The base URL, known once the sandbox runs."""
-        return _running(self._url)
-
-    @property
-    def download_url(self) -> str:
-        """The base URL of the files: that of the API unless they have a host of their own."""
-        return _running(self._api.download_url)
-
-    @property
-    def app_id(self) -> str:
-        """What `X-App-Id` must say."""
-        return self._api.app_id
-
-    @property
-    def app_token(self) -> str:
-        """What `X-App-Token` must say."""
-        return self._api.app_token
+        super().__init__(
+            api,
+            quota=RateLimitWindow(*rate_limit) if rate_limit else None,
+            faults=PendingFaults(Draws(f"{seed}/faults")),
+            serving=Serving(ranges=ranges, gzip=gzip),
+            clock=clock,
+        )
+        self._listener = Listener(host, port)
+        self._download_listener = None if download_host is None else Listener(download_host, 0)
+        self._control = Control(self)
+        self._sleep = sleep
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as listening:
@@ -128,201 +106,13 @@ class Sandbox:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._listening.aclose()
 
-    def add_export(
-        self,
-        exported_object: str,
-        *,
-        rows: int = 100,
-        fields: Sequence[str] | None = None,
-        outcome: Outcome = "DONE",
-        created_at: float | datetime | None = None,
-        id: str | None = None,
-    ) -> str:
-        """Add an export whose file has so many rows, and return its id.
-
-        `created_at` is an aware datetime or in epoch seconds, now when it is None; the status follows from
-        it. Raises ValueError for an unknown object, field or outcome, for less than no rows, for a naive
-        datetime, and for an id that exists or that no path can hold.
-        """
-        if exported_object not in FIELDS:
-            msg = f"exported_object is one of {', '.join(FIELDS)}, not {exported_object!r}"
-            raise ValueError(msg)
-        unknown = [name for name in fields or () if not is_field(exported_object, name)]
-        if unknown:
-            msg = f"a {exported_object} has no field {unknown[0]!r}"
-            raise ValueError(msg)
-        now = self._clock()
-        return self._api.add(
-            exported_object,
-            parameters={} if fields is None else {"fields": list(fields)},
-            created_at=now if created_at is None else _epoch(created_at),
-            added_at=now,
-            export_id=id,
-            rows=rows,
-            outcome=outcome,
-        ).id
-
-    def cell(self, exported_object: str, column: str, *, row: int = 0) -> str:
-        """Return what stands in a row of every file of an object, such as a voucher's `code`.
-
-        Rows are counted from 0, in the order of a file that asks for none.
-        """
-        return Row(self._api.world, exported_object, row)[column]
-
-    def delete_export(self, export_id: str) -> None:
-        """Delete an export as somebody else would; raises KeyError when there is none."""
-        self._api.exports.remove(self._existing(export_id))
-
-    def finish(self, export_id: str, outcome: Outcome = "DONE") -> None:
-        """End an export now, whatever the clock says; raises KeyError when there is none."""
-        self._existing(export_id).finish(outcome, self._clock())
-
-    def fail(
-        self,
-        *,
-        method: str | None = None,
-        path: str | None = None,
-        export_id: str | None = None,
-        download: bool | None = None,
-        times: int | None = 1,
-        status: int | None = None,
-        body: object = None,
-        headers: Mapping[str, str | None] | None = None,
-        content_type: str | None = None,
-        delay: float | None = None,
-        reset: Reset | None = None,
-        edit: Edit | None = None,
-        after: int | None = None,
-        truncate: bool = False,
-        garble: bool = False,
-        pause: float | None = None,
-        extra: bytes = b"",
-        redirect: str | None = None,
-        ranges: bool | None = None,
-        gzip: bool | None = None,
-        repeat_entry: int | None = None,
-        drop_entry: int | None = None,
-        lag: float = 0,
-        probability: float = 1,
-    ) -> None:
-        """Spoil the answers to the next `times` requests that match, to all of them when it is None.
-
-        With a `probability`, only each of them with that chance, which the seed decides. `path` is exact, may
-        hold `*`, or is a prefix that ends with `/`; `download` True means files alone, False the API alone.
-
-        `status` and `body` replace the answer and its effect; headers of None are left out; `edit` is given
-        the JSON object of a successful answer and returns what is sent; `delay` is in seconds, `math.inf` for
-        ever; `reset` breaks the connection when the request has had its effect. A list can lack an entry, or
-        have it twice, by its place counted from 0; with `lag`, a GET is answered as it was so many seconds
-        ago. `redirect` answers 302 to the same path and query at another base URL.
-
-        A body can be spoilt after its first `after` bytes, or in its first block when that is None: by
-        `reset="body"`; by `truncate`, the connection ends there as if all had been sent; by `garble`, every
-        further byte is another one; by `pause`, so many seconds go by before each further block. `extra` is
-        sent beyond the announced end. `ranges` and `gzip` stand in for the options of the sandbox: with
-        `ranges=False` a request for a range is answered with the whole file.
-        """
-        self._faults.add(
-            Fault(
-                method=method,
-                path=path,
-                export_id=export_id,
-                download=download,
-                times=times,
-                status=status,
-                body=body,
-                headers=headers,
-                content_type=content_type,
-                delay=delay,
-                reset=reset,
-                edit=edit,
-                after=after,
-                truncate=truncate,
-                garble=garble,
-                pause=pause,
-                extra=extra,
-                redirect=redirect,
-                ranges=ranges,
-                gzip=gzip,
-                repeat_entry=repeat_entry,
-                drop_entry=drop_entry,
-                lag=lag,
-                probability=probability,
-            )
-        )
-
-    def clear(self, *, exports: bool = False, faults: bool = False, requests: bool = False) -> None:
-        """Forget the exports, the faults that are still to come, or the requests that have arrived."""
-        if exports:
-            self._api.exports.clear()
-        if faults:
-            self._faults.clear()
-        if requests:
-            self.requests.clear()
-
-    def state(self) -> dict[str, object]:
-        """Return what there is now, as JSON can say it; times are in epoch seconds."""
-        return state(self._clock(), self._api, self._quota, self._faults, self.requests) | {
-            "url": self.url,
-            "download_url": self.download_url,
-        }
-
-    def _existing(self, export_id: str) -> Export:
-        export = self._api.exports.find(export_id)
-        if export is None:
-            raise KeyError(export_id)
-        return export
-
     async def _handle(self, http: web.BaseRequest, *, at_download_host: bool) -> web.StreamResponse:
-        request = await received(http, self._clock(), at_download_host=at_download_host)
+        request = await read_request(http, self._clock(), at_download_host=at_download_host)
         if f"{request.path}/".startswith(f"{ROOT}/") and not at_download_host:
             return await send(http, self._control.answer(request, http.remote))
-        fault = self._faults.take(request)
-        answer = await self._decide(request, fault)
-        self.requests.append(
-            evolve(
-                request,
-                status=None if fault.is_silent else answer.status,
-                quota_left=None if self._quota is None else self._quota.left(request.at),
-            )
-        )
+        answer, fault = await self._respond(request)
         if fault.delay is not None:
             await self._sleep(fault.delay)
-        if fault.spoils_sending:
+        if breaks_sending(fault):
             return await send_broken(http, answer, fault, self._sleep)
         return await send(http, answer)
-
-    async def _decide(self, request: SandboxRequest, fault: Fault) -> Answer:
-        limits = None if request.is_download else self._quota
-        refused = limits is not None and not fault.is_silent and not limits.spend(request.at)
-        answer = fault.replacement(request)
-        if answer is not None:
-            refused = False
-        elif refused:
-            answer = json_answer(TOO_MANY, 429)
-        else:
-            answer = await self._api.answer(fault.seen(request), fault.serving(self._serving))
-        headers = {"Date": formatdate(request.at, usegmt=True), **answer.headers}
-        if limits is not None:
-            headers |= limits.headers(request.at, refused=refused)
-        return fault.spoil(evolve(answer, headers=headers))
-
-
-def _running(url: str) -> str:
-    if not url:
-        msg = "the sandbox has no URL before it runs: enter it with 'async with'"
-        raise RuntimeError(msg)
-    return url
-
-
-def _epoch(moment: float | datetime) -> float:
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            msg = "created_at is a datetime without a time zone"
-            raise ValueError(msg)
-        return moment.timestamp()
-    try:
-        return datetime.fromtimestamp(moment, UTC).timestamp()
-    except (OverflowError, OSError, ValueError):
-        msg = f"created_at is in epoch seconds, not {moment}"
-        raise ValueError(msg) from None

@@ -1,1 +1,1 @@
-"""What drives a sandbox over HTTP: JSON, and a page for the browser."""
+"""What is served under `/_sandbox/`: the control API, its OpenAPI document, and a page for the browser."""

@@ -1,28 +1,29 @@
-"""What a test does to the sandbox, over HTTP: for programs in any language, and for the page."""
+"""The control API: what `Sandbox` offers to a test, over HTTP, for other programs and for the page."""
 
 from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import define, field
 
 from .._emulator.project import missing
-from .._http.answers import Answer, RefusedError, json_answer, not_allowed
+from .._http.answers import Answer, RefusedError, json_answer
+from .._http.faults import Fault
+from .._http.routes import FORM, Route, route_of
 from .openapi import openapi
 from .page import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Generator, Mapping
 
+    from .._emulator.emulator import Emulator
     from .._http.requests import SandboxRequest
-    from .._sandbox import Sandbox
 
-    Action = Callable[..., Answer]
     _Kind = type | tuple[type, ...]
 
 ROOT = "/_sandbox"
@@ -36,44 +37,32 @@ _EXPORT_OPTIONS: dict[str, _Kind] = {
     "created_at": _NUMBER,
     "id": str,
 }
-_FAULT_OPTIONS: dict[str, _Kind] = {
-    "method": str,
-    "path": str,
-    "export_id": str,
-    "download": bool,
-    "times": int,
-    "probability": _NUMBER,
-    "status": int,
-    "body": object,
-    "headers": dict,
-    "content_type": str,
-    "delay": _NUMBER,
-    "reset": str,
-    "after": int,
-    "truncate": bool,
-    "garble": bool,
-    "pause": _NUMBER,
-    "extra": str,
-    "redirect": str,
-    "ranges": bool,
-    "gzip": bool,
-    "repeat_entry": int,
-    "drop_entry": int,
-    "lag": _NUMBER,
-}
 
 
-@frozen
+@define
 class Control:
-    """Answers what is asked under `/_sandbox/`."""
+    """Responds to requests under `/_sandbox/`."""
 
-    sandbox: Sandbox
+    _emulator: Emulator
+    _routes: tuple[Route, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._routes = (
+            Route(ROOT, {"GET": self._page}),
+            Route(f"{ROOT}/state", {"GET": self._state}),
+            Route(f"{ROOT}/openapi[.]json", {"GET": self._openapi}),
+            Route(f"{ROOT}/exports", {"POST": self._add}),
+            Route(f"{ROOT}/exports/(.+)/finish", {"POST": self._finish}),
+            Route(f"{ROOT}/exports/(.+)/delete", {"POST": self._delete}),
+            Route(f"{ROOT}/faults", {"POST": self._fail}),
+            Route(f"{ROOT}/(exports|faults|requests)/clear", {"POST": self._clear}),
+        )
 
     def answer(self, request: SandboxRequest, peer: str | None) -> Answer:
-        """Answer a program of this machine, or a page that the sandbox itself has served."""
+        """Return the answer to a request from a program on this machine or from the page of the sandbox."""
         try:
             if not _is_from_here(request, peer):
-                details = "Only this machine may ask, and no page of another site."
+                details = "Only programs on this machine are allowed, and no page of another site."
                 raise RefusedError(403, "forbidden", "Forbidden", details)
             answer = self._call(request)
         except RefusedError as refused:
@@ -83,27 +72,12 @@ class Control:
         return answer
 
     def _call(self, request: SandboxRequest) -> Answer:
-        actions: dict[str, dict[str, Action]] = {
-            "": {"GET": self._page},
-            "state": {"GET": self._state},
-            "openapi\\.json": {"GET": self._openapi},
-            "exports": {"POST": self._add},
-            "exports/(.+)/finish": {"POST": self._finish},
-            "exports/(.+)/delete": {"POST": self._delete},
-            "faults": {"POST": self._fail},
-            "(exports|faults|requests)/clear": {"POST": self._clear},
-        }
-        for path, methods in actions.items():
-            match = re.fullmatch(path, request.path.removeprefix(ROOT).strip("/"))
-            if match and request.method in methods:
-                return methods[request.method](request, *match.groups())
-            if match:
-                raise not_allowed(request.path, ", ".join(methods))
-        raise RefusedError(404, "not_found", "Resource not found", f"Cannot find path {request.path}")
+        route, names = route_of(self._routes, request.path.rstrip("/"))
+        return route.endpoint(request)(request, *names)
 
     def _page(self, _request: SandboxRequest) -> Answer:
         return Answer(
-            content=page(self.sandbox.state()),
+            content=page(self._emulator.state()),
             headers={
                 "Content-Type": "text/html; charset=utf-8",
                 "Cache-Control": "no-store",
@@ -112,54 +86,42 @@ class Control:
         )
 
     def _state(self, _request: SandboxRequest) -> Answer:
-        return json_answer(self.sandbox.state())
+        return json_answer(self._emulator.state())
 
     def _openapi(self, _request: SandboxRequest) -> Answer:
-        return json_answer(openapi(self.sandbox))
+        return json_answer(openapi(self._emulator))
 
     def _add(self, request: SandboxRequest) -> Answer:
         options = _options(request, _EXPORT_OPTIONS)
         if not all(isinstance(name, str) for name in options.get("fields", [])):
-            raise _invalid("fields are texts")
+            raise _invalid("Property .fields should be an array of strings")
         if "exported_object" not in options:
-            raise _invalid("Property .exported_object is missing")
+            raise _invalid("Property .exported_object is required")
         with _refusing():
-            return json_answer({"id": self.sandbox.add_export(**options)}, 201)
+            return json_answer({"id": self._emulator.add_export(**options)}, 201)
 
     def _finish(self, request: SandboxRequest, export_id: str) -> Answer:
         with _refusing():
-            self.sandbox.finish(export_id, **_options(request, {"outcome": str}))
+            self._emulator.finish(export_id, **_options(request, {"outcome": str}))
         return Answer(status=204)
 
     def _delete(self, _request: SandboxRequest, export_id: str) -> Answer:
         with _refusing():
-            self.sandbox.delete_export(export_id)
+            self._emulator.delete_export(export_id)
         return Answer(status=204)
 
     def _fail(self, request: SandboxRequest) -> Answer:
-        self._schedule(_options(request, _FAULT_OPTIONS))
-        return json_answer({"faults": self.sandbox.state()["faults"]}, 201)
-
-    def fail(self, fault: str) -> None:
-        """Schedule a fault that is told as for `POST /_sandbox/faults`; ValueError for what cannot be."""
-        try:
-            self._schedule(_checked(_object(fault), _FAULT_OPTIONS))
-        except RefusedError as refused:
-            raise ValueError(str(refused)) from None
-
-    def _schedule(self, options: dict[str, Any]) -> None:
-        if "extra" in options:
-            options["extra"] = options["extra"].encode()
         with _refusing():
-            self.sandbox.fail(**options)
+            self._emulator.add_fault(Fault.from_dict(_given(request)))
+        return json_answer({"faults": self._emulator.state()["faults"]}, 201)
 
     def _clear(self, _request: SandboxRequest, what: str) -> Answer:
-        self.sandbox.clear(**{what: True})
+        self._emulator.clear(**{what: True})
         return Answer(status=204)
 
 
 def _is_from_here(request: SandboxRequest, peer: str | None) -> bool:
-    """Tell whether nobody but this machine asks, and no page of a site that its browser has open."""
+    """Whether a request comes from this machine, and not from a page of another site in a browser."""
     host = request.headers.get("Host", "")
     if not _is_loopback(peer or "") or not _is_loopback(re.sub(r":\d*$", "", host).strip("[]")):
         return False
@@ -179,25 +141,25 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_form(request: SandboxRequest) -> bool:
-    return request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
+    return request.headers.get("Content-Type", "").startswith(FORM)
 
 
 def _options(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, Any]:
-    return _checked(_form(request, kinds) if _is_form(request) else _object(request.body or b"{}"), kinds)
-
-
-def _checked(given: dict[str, Any], kinds: Mapping[str, _Kind]) -> dict[str, Any]:
+    given = _given(request)
     for name, value in given.items():
         if name not in kinds:
-            raise _invalid(f"Property .{name} is none of {', '.join(kinds)}")
-        if not _is_one(value, kinds[name]) and not (name == "times" and value is None):
+            raise _invalid(f"unknown property .{name}; known are {', '.join(kinds)}")
+        if not _is_one(value, kinds[name]):
             raise _invalid(f"Property .{name} cannot be {json.dumps(value)}")
     return given
 
 
-def _object(text: str | bytes) -> dict[str, Any]:
+def _given(request: SandboxRequest) -> dict[str, Any]:
+    if _is_form(request):
+        # `parse_qsl` leaves empty fields out: they are not given.
+        return {name: _number(text) for name, text in parse_qsl(request.body.decode(errors="replace"))}
     try:
-        given: object = json.loads(text)
+        given: object = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
         raise _invalid("Body should be valid JSON") from None
     if not isinstance(given, dict):
@@ -205,27 +167,18 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", given)
 
 
-def _form(request: SandboxRequest, kinds: Mapping[str, _Kind]) -> dict[str, Any]:
-    """Read a form whose empty fields say nothing."""
-    given: dict[str, Any] = {}
-    for name, text in parse_qsl(request.body.decode(errors="replace")):
-        kind = kinds.get(name, str)
-        try:
-            given[name] = int(text) if kind is int else float(text) if kind == _NUMBER else text
-        except ValueError:
-            raise _invalid(f"Property .{name} cannot be {text}") from None
-    return given
+def _number(text: str) -> int | float | str:
+    """Return a number if the text is one: in a form, everything is text."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _is_one(value: object, kind: _Kind) -> bool:
     if isinstance(value, bool):
-        return kind in (bool, object)
-    if isinstance(value, str) and kind is str:
-        return value.isprintable()
-    if isinstance(value, dict) and kind is dict:
-        items = cast("dict[str, object]", value).items()
-        return all(_is_one(text, str) for item in items for text in item if text is not None)
-    return isinstance(value, kind)
+        return False
+    return isinstance(value, kind) and (kind is not str or cast("str", value).isprintable())
 
 
 def _invalid(details: str) -> RefusedError:
@@ -234,10 +187,10 @@ def _invalid(details: str) -> RefusedError:
 
 @contextmanager
 def _refusing() -> Generator[None]:
-    """Refuse what the sandbox itself refuses."""
+    """Turn the errors of the emulator into refusals."""
     try:
         yield
     except ValueError as error:
-        raise _invalid(str(error.args[0])) from None
+        raise _invalid(str(error)) from None
     except KeyError as error:
         raise missing(str(error.args[0]), "export") from None

@@ -1,1 +1,1 @@
-"""The project whose data is exported."""
+"""The data of the project: objects, columns, rows and the content of files."""

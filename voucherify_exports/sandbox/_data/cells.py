@@ -1,4 +1,4 @@
-"""What a cell can hold: a draw of its own, or what another row says."""
+"""Kinds of cells: drawn, taken from another row, or derived from other cells."""
 
 from __future__ import annotations
 
@@ -21,37 +21,40 @@ _TO_DIGITS = bytes(_DIGITS.encode()[code % 62] for code in range(256))
 
 
 class Cells(Protocol):
-    """The row of a cell, from which other cells of it, and of rows that it belongs to, can be told."""
+    """A row, as a derived cell needs it: its other cells, and the rows that it refers to."""
 
     def __getitem__(self, column: str) -> str: ...
 
-    def referred(self, kind: str) -> Cells:
-        """Return the row of another object that this one belongs to."""
+    def reference(self, kind: str) -> Cells:
+        """Return the row of another object that this row refers to."""
         ...
 
     def draw(self, column: str) -> int:
-        """Return a number from 0 to 2³² that no other row has in this column."""
+        """Return a number below 2³² that no other row has in this column."""
         ...
 
 
 @frozen
 class Drawn:
-    """A text that rises with the draw: a number from 0 to 2³² that no other row of the column draws."""
+    """A text made from a number below 2³², which no other row of the column has.
+
+    Where rows can be ordered by the column, the text must increase with the number.
+    """
 
     text: Callable[[int], str]
 
 
 @frozen
-class Referred:
-    """What stands in the row of another object that the row belongs to."""
+class Reference:
+    """The text of a column in the row of another object that the row refers to."""
 
     kind: str
     column: str
 
 
 @frozen
-class Same:
-    """What stands in the row of another object that has the same number."""
+class SameNumber:
+    """The text of a column in the row of another object that has the same number."""
 
     kind: str
     column: str
@@ -59,28 +62,28 @@ class Same:
 
 @frozen
 class Derived:
-    """A text that follows from other cells of the row."""
+    """A text computed from other cells of the row."""
 
     text: Callable[[Cells], str]
 
 
-Cell: TypeAlias = Drawn | Referred | Same | Derived
+Cell: TypeAlias = Drawn | Reference | SameNumber | Derived
 
 
 def one_of(*texts: str) -> Drawn:
-    """One of these texts, each as often as it is named."""
+    """One of these texts; a text that is repeated is more frequent."""
     rising = sorted(texts)
     return Drawn(lambda draw: rising[draw * len(rising) // _RANGE])
 
 
 def integer(low: int, high: int) -> Drawn:
-    """A whole number in a range that includes both ends."""
+    """An integer from `low` to `high`, both included."""
     return Drawn(lambda draw: str(low + draw * (high - low + 1) // _RANGE))
 
 
 def moment(first: datetime, days: int) -> Drawn:
-    """A time within so many days, to the millisecond."""
-    # Less an odd number of milliseconds, or else few rows would all be of the same time of day.
+    """A time within `days` days, in milliseconds."""
+    # Not a multiple of a day: otherwise few rows would all have the same time of day.
     milliseconds = days * 86_400_000 - 37_199_213
 
     def text(draw: int) -> str:
@@ -91,12 +94,12 @@ def moment(first: datetime, days: int) -> Drawn:
 
 
 def date(first: datetime, days: int) -> Drawn:
-    """A day within so many days."""
+    """A date within `days` days."""
     return Drawn(lambda draw: (first + timedelta(draw * days // _RANGE)).date().isoformat())
 
 
 def ident(prefix: str, length: int = 24, suffix: str = "") -> Drawn:
-    """A text of letters and digits that no other row has."""
+    """A text of letters and digits that no other row of the column has."""
     bits = 8 * (length - 6)
 
     def text(draw: int) -> str:
@@ -107,7 +110,7 @@ def ident(prefix: str, length: int = 24, suffix: str = "") -> Drawn:
 
 
 def draw_of_ident(prefix: str, text: str) -> int | None:
-    """Return the draw that makes an ident, if one does."""
+    """Return the number that an ident was made from, or None when the text is not an ident."""
     digits = text.removeprefix(prefix)[:6]
     if len(digits) < 6 or not all(digit in _DIGITS for digit in digits):
         return None
@@ -118,7 +121,7 @@ def draw_of_ident(prefix: str, text: str) -> int | None:
 
 
 def year(number: int) -> datetime:
-    """Return the beginning of a year."""
+    """Return the start of a year."""
     return datetime(number, 1, 1, tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""The file of an export: its rows as CSV, a block at a time, the same ones whenever it is read."""
+"""The content of a file: the rows of an export as CSV, generated in blocks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define
 
-from .filters import NO_FILTERS, kept_by
 from .objects import column_of, columns, default_fields, title
+from .row_filters import NO_FILTERS, kept_by
 from .rows import Row, ordered
 from .world import slot_bits
 
@@ -24,10 +24,10 @@ _ROWS_PER_BLOCK = 200
 
 
 @define(slots=False)
-class Table:
-    """What an export is made of: the first `rows` rows of an object, less those that a filter drops.
+class FileContent:
+    """The content of a file: the first `rows` rows of an object, less those that a filter excludes.
 
-    `block` gives a few hundred of them at a time, in any order of asking.
+    A block has up to a few hundred rows. Blocks can be read in any order, and are the same each time.
     """
 
     world: World
@@ -38,7 +38,7 @@ class Table:
     filters: Sequence[Mapping[str, object]] = ()
 
     @classmethod
-    def of(
+    def from_parameters(
         cls,
         world: World,
         rows: int,
@@ -46,7 +46,7 @@ class Table:
         parameters: Mapping[str, Any],
         within: Mapping[str, object] = NO_FILTERS,
     ) -> Self:
-        """Return what an export with these parameters is made of."""
+        """Return the content of the file of an export with these parameters."""
         campaign = parameters.get("campaign_id")
         of_campaign = {"campaign_id": {"conditions": {"$is": campaign}}} if campaign is not None else {}
         return cls(
@@ -60,18 +60,18 @@ class Table:
 
     @property
     def identity(self) -> str:
-        """A text that is equal for equal files."""
+        """A text that is equal for equal content."""
         filters = [dict(each) for each in self.filters]
         return json.dumps([self.world.seed, self.kind, self.fields, self.rows, self.order, filters])
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are, some of which may be empty."""
+        """The number of blocks; some of them may be empty."""
         places = 2 ** slot_bits(self.rows) if self.order else self.rows
         return max(1, -(-places // _ROWS_PER_BLOCK))
 
     def block(self, number: int) -> bytes:
-        """Return a block, counted from 0; the first begins with the header."""
+        """Return a block by its number, counted from 0; the first one starts with the header."""
         names = list(columns(self.fields))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -82,7 +82,8 @@ class Table:
             row = Row(self.world, self.kind, each)
             if all(keep(row) for keep in self._filters):
                 writer.writerow([row[name] for name in names])
-        return text.getvalue().encode(errors="replace")  # a property may be named half a character
+        # The name of a property can contain half of a surrogate pair, which is not UTF-8.
+        return text.getvalue().encode(errors="replace")
 
     @cached_property
     def _filters(self) -> Sequence[Callable[[Row], bool]]:

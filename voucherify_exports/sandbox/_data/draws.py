@@ -1,4 +1,4 @@
-"""Chance that the seed decides."""
+"""Seeded random numbers, texts and ids."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _ALPHANUMERIC = string.ascii_letters + string.digits
 
 
 class Draws(Random):
-    """Draws that follow from the text they are made with, and from nothing else."""
+    """A random generator whose draws depend only on the text that seeds it."""
 
     def text(self, length: int) -> str:
-        """Draw so many letters and digits."""
+        """Draw a text of letters and digits."""
         return "".join(self.choices(_ALPHANUMERIC, k=length))
 
     def request_id(self) -> str:
@@ -25,5 +25,5 @@ class Draws(Random):
         return str(UUID(int=self.getrandbits(128), version=4))
 
     def seconds(self, given: float | tuple[float, float]) -> float:
-        """Return a number of seconds, drawn when it is given as a range."""
+        """Return a number of seconds; draw it when a range is given."""
         return self.uniform(*given) if isinstance(given, tuple) else given

@@ -84,7 +84,7 @@ def is_field(exported_object: str, name: str) -> bool:
 
 def is_filter(exported_object: str, name: str) -> bool:
     """Return whether rows can be filtered by a name."""
-    if name.startswith(FILTER_PREFIXES.get(exported_object, ())):
+    if any(name.startswith(prefix) and name != prefix for prefix in FILTER_PREFIXES.get(exported_object, ())):
         return not _HALF_CHARACTER.search(name)
     return name in FILTERS[exported_object]
 

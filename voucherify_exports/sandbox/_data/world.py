@@ -1,6 +1,7 @@
-"""The project whose data is exported: rows that refer to each other, in any number, without being kept.
+"""The data of one project: any number of rows that refer to each other, generated when they are read.
 
-A row is a number, and all that is in it follows from the seed, so that every export tells of the same things.
+A row is a number. All its cells follow from the number and the seed, so that the files of all exports are
+consistent, and neither a row nor an order of rows is ever stored.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ _MASK = (1 << _BITS) - 1
 
 @frozen
 class Spread:
-    """Spreads the numbers from 0 on evenly over the places from 0 to 2³².
+    """A permutation of the numbers below 2³² that spreads the first n of them evenly, for every n.
 
-    A van der Corput sequence, scrambled by an odd factor: where a number stands does not depend on how many
-    there are, and still the first so many can be had in the order of their places, since the first 2ᵇ differ
-    in the first b bits of theirs.
+    It is a van der Corput sequence, scrambled by an odd factor and a shift: `place` reverses the bits of a
+    number, so that the first 2ᵇ numbers differ in the first b bits of their places. The place of a number
+    depends on no other number, and `number` still lists the first 2ᵇ numbers in the order of their places.
     """
 
     factor: int
@@ -32,8 +33,8 @@ class Spread:
     inverse: int
 
     @classmethod
-    def drawn(cls, draws: Draws) -> Self:
-        """Return one that chance decides."""
+    def from_draws(cls, draws: Draws) -> Self:
+        """Return a random one."""
         factor = draws.getrandbits(_BITS) | 1
         return cls(factor, draws.getrandbits(_BITS), pow(factor, -1, 1 << _BITS))
 
@@ -42,7 +43,7 @@ class Spread:
         return (_reversed(number, _BITS) * self.factor + self.shift) & _MASK
 
     def number(self, slot: int, bits: int) -> int:
-        """Return which of the first 2ᵇ numbers has these first b bits."""
+        """Return which of the first 2ᵇ numbers has a place that starts with these b bits."""
         mask = (1 << bits) - 1
         place = (slot - (self.shift >> (_BITS - bits))) & mask
         return _reversed(place * self.inverse & mask, bits)
@@ -56,25 +57,25 @@ class World:
     _spreads: dict[tuple[str, str], Spread] = field(factory=dict[tuple[str, str], Spread], init=False)
 
     def spread(self, kind: str, column: str) -> Spread:
-        """Return how the values of a column are spread."""
+        """Return the permutation of a column."""
         spread = self._spreads.get((kind, column))
         if spread is None:
-            spread = self._spreads[kind, column] = Spread.drawn(Draws(f"{self.seed}/{kind}/{column}"))
+            spread = self._spreads[kind, column] = Spread.from_draws(Draws(f"{self.seed}/{kind}/{column}"))
         return spread
 
 
 def slot_bits(count: int) -> int:
-    """Return how many bits tell so many numbers apart."""
+    """Return how many bits the numbers below `count` need, at least one."""
     return max(1, (count - 1).bit_length())
 
 
-def referred(number: int) -> int:
-    """Return the row of another object that a row belongs to: an earlier one, unless it is the first."""
+def reference_of(number: int) -> int:
+    """Return the number of the row that a row refers to: an earlier one, except that row 0 refers to 0."""
     return number - (1 << number.bit_length() - 1) if number else 0
 
 
-def referring(number: int, count: int) -> Iterator[int]:
-    """Yield those of the first rows that belong to a row."""
+def references_to(number: int, count: int) -> Iterator[int]:
+    """Yield those of the first `count` rows that refer to a row: the inverse of `reference_of`."""
     if number == 0 < count:
         yield 0
     step = 1 << number.bit_length()

@@ -1,1 +1,1 @@
-"""The exports API itself: a request in, an answer out."""
+"""The exports API: what exists, and how it responds to requests. No sockets."""

@@ -1,94 +1,81 @@
-"""The exports API without the HTTP: a request in, an answer out."""
+"""The exports API as values: a request in, an answer out. `Emulator` calls it."""
 
 from __future__ import annotations
 
 import hmac
-import re
 from functools import partial
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from attrs import define, field, frozen
-from attrs.validators import ge, instance_of, le
+from attrs import define, field
 
 from .._data.draws import Draws
-from .._data.filters import NO_FILTERS
+from .._data.row_filters import NO_FILTERS
+from .._data.validators import ROW_COUNT
 from .._data.world import World
-from .._http.answers import UNAUTHORIZED, Answer, RefusedError, json_answer, not_allowed
-from .._http.files import File, Serving, file_answer
-from .exports import MOST_ROWS, Export, Exports, Outcome
-from .listing import list_query
-from .oauth import Tokens
-from .parameters import wanted_export, wanted_parameters
+from .._http.answers import UNAUTHORIZED, Answer, RefusedError, json_answer
+from .._http.result_files import ResultFile, Serving, file_answer
+from .._http.routes import FORM, Route, not_allowed, route_of
+from .create_checks import checked_create, checked_parameters
+from .export_store import ExportStore, Outcome, StoredExport
+from .list_query import list_query
+from .oauth import IssuedTokens
 from .project import Project, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from .._http.requests import SandboxRequest
-    from .exports import Seconds
-
-    Endpoint = Callable[..., Answer]
-
-_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
-
-
-@frozen
-class _Route:
-    """Where endpoints are, by method; `scope` is None where a bearer token does not open them."""
-
-    path: str
-    scope: str | None
-    endpoints: Mapping[str, Endpoint]
-    body_type: str = _JSON
+    from .export_store import Seconds
 
 
 @define(kw_only=True)
-class Api:
-    """What the API knows, and how it answers; times are epoch seconds."""
+class EmulatedApi:
+    """The exports API of one project: its exports, tokens and data. Times are in epoch seconds."""
 
     app_id: str
     app_token: str
     seed: int
-    rows: int = field(validator=[instance_of(int), ge(0), le(MOST_ROWS)])
+    rows: int = field(validator=ROW_COUNT)
     scheduled_for: Seconds
     in_progress_for: Seconds
     token_ttl: float | None
     oauth_ttl: float
     download_url: str = ""
-    exports: Exports = field(factory=Exports, init=False)
+    exports: ExportStore = field(factory=ExportStore, init=False)
     world: World = field(init=False)
     _project: Project = field(init=False)
-    _tokens: Tokens = field(init=False)
+    _tokens: IssuedTokens = field(init=False)
     _draws: Draws = field(init=False)
     _request_ids: Draws = field(init=False)
-    _routes: tuple[_Route, ...] = field(init=False)
+    _routes: tuple[Route, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.world = World(self.seed)
         self._project = Project(self.world, self.rows)
-        self._tokens = Tokens(self.seed, self.oauth_ttl)
+        self._tokens = IssuedTokens(self.seed, self.oauth_ttl)
         self._draws = Draws(f"{self.seed}/exports")
         self._request_ids = Draws(f"{self.seed}/requests")
-        one, project = "([^/]+)", self._project
+        one, export, project = "([^/]+)", "transactions/export", self._project
+        transactions = partial(self._route_within, "voucher_transactions")
+        points = partial(self._route_within, "points_expiration")
         self._routes = (
-            _Route("/v1/exports", "exports", {"GET": self._list, "POST": self._create}),
-            _Route(f"/v1/exports/{one}", "exports", {"GET": self._get, "DELETE": self._delete}),
-            _Route("/v1/orders/export", "orders", {"POST": self._create_orders}),
-            self._transactions(f"/v1/vouchers/{one}", "vouchers", "voucher_id", project.voucher_id),
-            self._transactions(f"/v1/campaigns/{one}", "campaigns", "campaign_id", project.campaign_id),
-            self._transactions(f"/v1/loyalties/members/{one}", "loyalties", "voucher_id", project.member_id),
-            _Route(
+            Route("/v1/exports", {"GET": self._list, "POST": self._create}, "exports"),
+            Route(f"/v1/exports/{one}", {"GET": self._get, "DELETE": self._delete}, "exports"),
+            Route("/v1/orders/export", {"POST": self._create_orders}, "orders"),
+            transactions(f"/v1/vouchers/{one}/{export}", "vouchers", "voucher_id", project.voucher_id),
+            transactions(f"/v1/campaigns/{one}/{export}", "campaigns", "campaign_id", project.campaign_id),
+            transactions(
+                f"/v1/loyalties/members/{one}/{export}", "loyalties", "voucher_id", project.member_id
+            ),
+            points(
                 f"/v1/loyalties/{one}/points-expiration/export",
                 "loyalties",
-                {
-                    "POST": partial(
-                        self._create_within, "points_expiration", "campaign_id", project.campaign_id
-                    )
-                },
+                "campaign_id",
+                project.campaign_id,
             ),
-            _Route("/v1/oauth/token", None, {"POST": self._tokens.generate}, _FORM),
-            _Route("/v1/oauth/token/revoke", None, {"POST": self._tokens.revoke}, _FORM),
+            Route("/v1/oauth/token", {"POST": self._tokens.generate}, body_type=FORM),
+            Route("/v1/oauth/token/revoke", {"POST": self._tokens.revoke}, body_type=FORM),
         )
 
     def add(
@@ -102,10 +89,10 @@ class Api:
         within: Mapping[str, object] = NO_FILTERS,
         export_id: str | None = None,
         outcome: Outcome = "DONE",
-    ) -> Export:
-        """Add an export whose time begins to run when it is created."""
+    ) -> StoredExport:
+        """Add an export, which runs from `created_at` on."""
         starts_at = created_at + self._draws.seconds(self.scheduled_for)
-        export = Export(
+        export = StoredExport(
             id=f"exp_{self._draws.text(24)}" if export_id is None else export_id,
             exported_object=exported_object,
             parameters=parameters,
@@ -121,7 +108,7 @@ class Api:
         return export
 
     async def answer(self, request: SandboxRequest, serving: Serving) -> Answer:
-        """Answer a request, the refused ones included."""
+        """Return the answer to a request, also when the request is refused."""
         try:
             return await self._download(request, serving) if request.is_download else self._call(request)
         except RefusedError as refused:
@@ -129,29 +116,26 @@ class Api:
             return json_answer(body, refused.status, refused.headers)
 
     def _call(self, request: SandboxRequest) -> Answer:
-        for route in self._routes:
-            match = re.fullmatch(route.path, request.path)
-            if match:
-                return self._call_endpoint(route, request, match.groups())
-        if not self._has_keys(request):
-            return _unauthorized()
-        raise RefusedError(404, "not_found", "Resource not found", f"Cannot find path {request.path}")
-
-    def _call_endpoint(self, route: _Route, request: SandboxRequest, names: Sequence[str]) -> Answer:
-        if not self._has_keys(request):
+        has_keys = self._has_keys(request)
+        try:
+            route, names = route_of(self._routes, request.path)
+        except RefusedError:
+            if not has_keys:
+                return _unauthorized()
+            raise
+        if not has_keys:
             scopes = self._token_scopes(request) if route.scope else None
             if scopes is None:
                 return _unauthorized()
             if not scopes & {"api", route.scope}:
                 details = f"The token needs the scope {route.scope}"
                 raise RefusedError(403, "forbidden", "Forbidden", details)
-        if request.method not in route.endpoints:
-            raise not_allowed(request.path, ", ".join(route.endpoints))
+        endpoint = route.endpoint(request)
         body_type = request.headers.get("Content-Type", route.body_type).partition(";")[0].strip().lower()
         if request.body and body_type != route.body_type:
             details = f"Content type should be {route.body_type}"
             raise RefusedError(415, "unsupported_media_type", "Unsupported Media Type", details)
-        return route.endpoints[request.method](request, *names)
+        return endpoint(request, *names)
 
     def _has_keys(self, request: SandboxRequest) -> bool:
         keys = request.headers.get("X-App-Id"), request.headers.get("X-App-Token")
@@ -162,15 +146,17 @@ class Api:
         return self._tokens.scopes(token, request.at) if scheme.lower() == "bearer" else None
 
     def _create(self, request: SandboxRequest) -> Answer:
-        wanted = wanted_export(request.body)
+        wanted = checked_create(request.body)
         return self._created(request, wanted.exported_object, wanted.parameters)
 
     def _create_orders(self, request: SandboxRequest) -> Answer:
-        return self._created(request, "order", wanted_parameters(request.body, "order"))
+        return self._created(request, "order", checked_parameters(request.body, "order"))
 
-    def _transactions(self, path: str, scope: str, column: str, find: Callable[[str], str]) -> _Route:
-        create = partial(self._create_within, "voucher_transactions", column, find)
-        return _Route(f"{path}/transactions/export", scope, {"POST": create})
+    def _route_within(
+        self, exported_object: str, pattern: str, scope: str, column: str, find: Callable[[str], str]
+    ) -> Route:
+        create = partial(self._create_within, exported_object, column, find)
+        return Route(pattern, {"POST": create}, scope)
 
     def _create_within(
         self,
@@ -180,9 +166,9 @@ class Api:
         request: SandboxRequest,
         name: str,
     ) -> Answer:
-        """Create an export of what belongs to the voucher or campaign that the path names."""
+        """Create an export of what belongs to the voucher or campaign in the path."""
         found = find(name)
-        parameters = wanted_parameters(request.body, exported_object)
+        parameters = checked_parameters(request.body, exported_object)
         filters = cast("dict[str, object]", parameters.get("filters", {}))
         within = {column: {"conditions": {"$in": [found]}}}
         echoed = {**parameters, "filters": {"junction": "AND", **filters, **within}}
@@ -229,21 +215,21 @@ class Api:
         if export.status(request.at) != "DONE":
             raise missing(export_id, "export")
         if export.file is None:
-            export.file = File(export.table(self.world), export.ends_at)
+            export.file = ResultFile(export.content(self.world), export.ends_at)
         return await file_answer(export.file, request.headers, serving)
 
-    def _find(self, export_id: str) -> Export:
+    def _find(self, export_id: str) -> StoredExport:
         export = self.exports.find(export_id)
         if export is None:
             raise missing(export_id, "export")
         return export
 
-    def _wire(self, export: Export, now: float) -> dict[str, object]:
+    def _wire(self, export: StoredExport, now: float) -> dict[str, object]:
         token = self._token(export.id, f"{int(now * 1000):x}")
         return export.wire(now, f"{self.download_url}/v1/exports/{quote(export.id, safe='')}?token={token}")
 
     def _token(self, export_id: str, issued: str) -> str:
-        # Signed instead of kept: thousands of polls issue a token each, and few are ever used.
+        # Signed, not stored: thousands of polls issue a token each, and few are ever used.
         signature = hmac.new(self.app_token.encode(), f"{export_id}/{issued}".encode(), "sha256")
         return f"{issued}.{signature.hexdigest()}"
 

@@ -1,4 +1,4 @@
-"""OAuth: tokens for a quarter of an hour, which open what their scopes cover."""
+"""OAuth: the endpoints that issue and revoke tokens, and the scopes of each token."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class _Token:
 
 
 @define
-class Tokens:
-    """The tokens that were given out; each is good for `ttl` seconds."""
+class IssuedTokens:
+    """The tokens that were issued; each is valid for `ttl` seconds."""
 
     seed: int
     ttl: float
@@ -49,7 +49,7 @@ class Tokens:
         self._client_id = self._draws.text(21)
 
     def scopes(self, token: str, now: float) -> frozenset[str] | None:
-        """Return what a token opens, or None when it is no good or no longer."""
+        """Return the scopes of a token, or None when it is unknown or has expired."""
         known = self._tokens.get(token)
         return known.scopes if known is not None and now < known.expires_at else None
 

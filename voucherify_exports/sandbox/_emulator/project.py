@@ -1,4 +1,4 @@
-"""What exists in the project: vouchers, loyalty cards and campaigns, found by what a path says."""
+"""The project: finds vouchers, loyalty cards and campaigns by the codes, ids and names in paths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from .._data.columns import CAMPAIGN_IDS
+from .._data.definitions import CAMPAIGN_IDS
 from .._data.rows import Row, number_of
 from .._http.answers import RefusedError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Project:
-    """The first `rows` rows of every object exist."""
+    """A project that has the first `rows` rows of every object; its methods raise RefusedError for others."""
 
     world: World
     rows: int
@@ -49,7 +49,7 @@ class Project:
 
 
 def missing(resource_id: str, resource_type: str) -> RefusedError:
-    """Return the refusal of what does not exist."""
+    """Return the refusal of a request for a resource that does not exist."""
     details = f"Cannot find {resource_type} with id {resource_id}"
     return RefusedError(
         404, "not_found", "Resource not found", details, resource_id=resource_id, resource_type=resource_type

@@ -1,4 +1,4 @@
-"""The rate limit: so many requests in a fixed window that begins with its first request."""
+"""The rate limit: a number of requests per fixed window, which starts with its first request."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from attrs import define
 
 
 @define
-class Quota:
-    """Counts `limit` requests per window of `seconds`; times are epoch seconds."""
+class RateLimitWindow:
+    """Allows `limit` requests per window of `seconds`; times are in epoch seconds."""
 
     limit: int
     seconds: float
@@ -17,14 +17,14 @@ class Quota:
     _ends_at: float = float("-inf")
 
     def spend(self, now: float) -> bool:
-        """Take one request from the window, if it has one left."""
+        """Count a request, and return whether the window allows it."""
         self._roll(now)
         allowed = self._spent < self.limit
         self._spent += allowed
         return allowed
 
     def left(self, now: float) -> int:
-        """Return how many requests the window has left, or the next one has."""
+        """Return how many requests the window has left; between two windows, the whole limit."""
         return self.limit if now >= self._ends_at else self.limit - self._spent
 
     def ends_at(self, now: float) -> float | None:

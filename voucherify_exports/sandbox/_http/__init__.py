@@ -1,1 +1,1 @@
-"""HTTP: listeners, requests, answers, files, and faults."""
+"""HTTP: listeners, requests, routes, answers, result files and faults."""

@@ -1,4 +1,4 @@
-"""Answers as values: a status, headers and a content that is not yet bytes."""
+"""Answers: responses as values, with a content that is not yet bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOO_MANY: dict[str, object] = {"code": 429, "message": "Too many requests hit th
 
 @frozen(kw_only=True)
 class Answer:
-    """What is to be sent: bytes, text or anything that JSON can say, or else chunks of bytes."""
+    """A response to send. Its content is bytes, text or anything that JSON can hold, or else `chunks`."""
 
     status: int = 200
     content: object = b""
@@ -35,18 +35,18 @@ class Answer:
 
 
 def json_answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """Return an answer of the content type that the API gives JSON."""
+    """Return an answer in JSON, with the content type of the API."""
     return Answer(status=status, content=content, headers={"Content-Type": JSON_TYPE, **(headers or {})})
 
 
 def plain_error(status: int) -> object:
-    """Return the error body that goes with a status when there is nothing more to say."""
+    """Return the body of an error that has only a status."""
     known = {401: UNAUTHORIZED, 429: TOO_MANY}
     return known.get(status, {"code": status, "message": responses.get(status, "Unknown error")})
 
 
 class RefusedError(Exception):
-    """Leaves an endpoint in place of its answer."""
+    """Raised by an endpoint that refuses a request; holds the answer."""
 
     def __init__(
         self,
@@ -67,9 +67,3 @@ class RefusedError(Exception):
             **({} if details is None else {"details": details}),
             **more,
         }
-
-
-def not_allowed(path: str, allowed: str) -> RefusedError:
-    """Return the refusal of a method, which names those that a path knows."""
-    details = f"{path} knows {allowed}"
-    return RefusedError(405, "method_not_allowed", "Method not allowed", details, {"Allow": allowed})

@@ -1,4 +1,4 @@
-"""Between HTTP and values: requests come in, answers go out, whole or broken."""
+"""Between aiohttp and values: read requests, send answers, and break responses as a fault requires."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _INVERTED = bytes(range(255, -1, -1))
 
 
-async def received(http: web.BaseRequest, now: float, *, at_download_host: bool) -> SandboxRequest:
-    """Read a request to its end."""
+async def read_request(http: web.BaseRequest, now: float, *, at_download_host: bool) -> SandboxRequest:
+    """Read a request and its whole body."""
     return SandboxRequest(
         method=http.method,
         path=http.path,
@@ -38,15 +38,15 @@ async def received(http: web.BaseRequest, now: float, *, at_download_host: bool)
 
 
 async def send(http: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    """Send an answer, or return it ready to be sent."""
+    """Return the answer as a response for aiohttp to send; one in chunks has been sent by then."""
     if answer.chunks is None:
         return web.Response(status=answer.status, headers=answer.headers, body=answer.encoded())
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     await response.prepare(http)
-    with suppress(ConnectionResetError):  # a client may have seen enough
+    with suppress(ConnectionResetError):  # a client may stop reading
         for chunk in answer.chunks:
             await response.write(chunk)
-            # A fast reader never makes the write wait, and the others would starve.
+            # With a fast reader, the write never waits, and other requests would starve.
             await asyncio.sleep(0)
         await response.write_eof()
     return response
@@ -55,8 +55,8 @@ async def send(http: web.BaseRequest, answer: Answer) -> web.StreamResponse:
 async def send_broken(
     http: web.BaseRequest, answer: Answer, fault: Fault, sleep: Sleep
 ) -> web.StreamResponse:
-    """Send an answer as the fault has it, and end the connection with it."""
-    # A handler is cancelled as soon as its transport is gone.
+    """Send an answer as the fault requires, and close the connection."""
+    # Never None: a handler is cancelled when its connection is lost.
     transport = cast("asyncio.Transport", http.transport)
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     response.force_close()
@@ -64,9 +64,9 @@ async def send_broken(
         transport.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
     elif fault.reset != "before":
         with suppress(ConnectionResetError):
-            await _send_spoilt(http, response, answer, fault, sleep)
+            await _send_body(http, response, answer, fault, sleep)
     if fault.reset is not None:
-        # Closed, not aborted: what has been written goes out first.
+        # Closed, not aborted: what was written is sent first.
         connection = cast("socket.socket", transport.get_extra_info("socket"))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.close()
@@ -77,7 +77,7 @@ async def send_broken(
     return response
 
 
-async def _send_spoilt(
+async def _send_body(
     http: web.BaseRequest, response: web.StreamResponse, answer: Answer, fault: Fault, sleep: Sleep
 ) -> None:
     chunks = answer.chunks
@@ -86,19 +86,19 @@ async def _send_spoilt(
         response.headers.setdefault("Content-Length", str(len(content)))
         chunks = iter([content])
     await response.prepare(http)
-    for chunk, is_spoilt in _parted(chunks, fault.after):
-        if is_spoilt and (fault.reset or fault.truncate):
+    for chunk, is_affected in _split(chunks, fault.after):
+        if is_affected and (fault.reset or fault.truncate):
             return
-        if is_spoilt and fault.pause is not None:
+        if is_affected and fault.pause is not None:
             await sleep(fault.pause)
-        await response.write(chunk.translate(_INVERTED) if is_spoilt and fault.garble else chunk)
+        await response.write(chunk.translate(_INVERTED) if is_affected and fault.garble else chunk)
         await asyncio.sleep(0)
     if not (fault.reset or fault.truncate):
         await response.write_eof()
 
 
-def _parted(chunks: Iterator[bytes], after: int | None) -> Iterator[tuple[bytes, bool]]:
-    """Yield the chunks, and whether each comes after so many bytes: None is half of the first."""
+def _split(chunks: Iterator[bytes], after: int | None) -> Iterator[tuple[bytes, bool]]:
+    """Split chunks after `after` bytes, or in half of the first; yield parts, and whether past it."""
     for chunk in chunks:
         if after is None:
             after = len(chunk) // 2

@@ -1,163 +1,134 @@
-"""Faults on demand: which request they meet and what they do to its answer."""
+"""A fault: the failure that a test injects into responses, as a value."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
-from functools import partial
-from math import inf
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self, TypeAlias, cast
 
-from attrs import define, evolve, field, frozen
-from attrs.validators import ge, gt, in_, le, optional
+from attrs import field, fields_dict, frozen
 
-from .answers import JSON_TYPE, Answer, plain_error
-from .files import Serving
-
-if TYPE_CHECKING:
-    from .._data.draws import Draws
-    from .requests import SandboxRequest
+from .._data.validators import is_number, must_be
 
 Reset: TypeAlias = Literal["before", "headers", "body"]
-"""Where a connection is reset: before any byte of the answer, or within its headers or its body."""
+"""Where a connection is reset: before the first byte of the response, in its headers or in its body."""
 
 Edit: TypeAlias = Callable[[dict[str, object]], object]
-"""Takes the JSON object that would be answered and returns what is sent instead."""
+"""A function that is given the JSON object of a response, and returns what is sent instead."""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()  # headers can hold no line breaks
+
+
+def _is_header(name: object, value: object) -> bool:
+    return _is_text(name) and (value is None or _is_text(value))
+
+
+_TEXT = must_be("printable text", _is_text)
+_FLAG = must_be("true or false", lambda value: isinstance(value, bool))
+_COUNT = must_be("an integer of at least 0", lambda value: is_number(value, int) and value >= 0)
+_TIMES = must_be("an integer of at least 1", lambda value: is_number(value, int) and value >= 1)
+_SECONDS = must_be("a number of seconds, at least 0", lambda value: is_number(value) and value >= 0)
+
+
+_STATUS = must_be("an integer from 200 to 599", lambda value: is_number(value, int) and 200 <= value <= 599)
+_HEADERS = must_be(
+    "an object of printable texts",
+    lambda value: (
+        isinstance(value, Mapping)
+        and all(_is_header(*item) for item in cast("Mapping[object, object]", value).items())
+    ),
+)
+_RESET = must_be("'before', 'headers' or 'body'", lambda value: value in ("before", "headers", "body"))
+_BYTES = must_be("bytes, or text in JSON", lambda value: isinstance(value, bytes))
+_PROBABILITY = must_be("a number above 0, at most 1", lambda value: is_number(value) and 0 < value <= 1)
 
 
 @frozen(kw_only=True)
 class Fault:
-    """One scheduled fault; the meaning of each option is told by `Sandbox.fail`."""
+    """A fault to inject into the responses to the requests that match.
 
-    times: int | None = field(validator=optional(ge(1)))
-    method: str | None = None
-    path: str | None = None
-    export_id: str | None = None
-    download: bool | None = None
-    status: int | None = field(default=None, validator=in_((None, *range(200, 600))))
+    It applies to the next `times` requests, or to all when that is None; with a `probability`, to each of
+    them with that chance, which the seed decides. At most one fault applies to a request: the one added
+    first.
+
+    Which requests match: `method`; `path`, which is exact, can contain `*`, or is a prefix that ends with
+    `/`; `export_id`; `download`, True for files only and False for the API only.
+
+    What changes in the response: `status` and `body` replace it, and the request has no effect then; a `body`
+    is bytes, text or anything that JSON can hold. `headers` are added or replaced, and a value of None
+    removes a header. `content_type` replaces that header. `redirect` responds with 302 to the same path and
+    query at another base URL. `edit` is given the JSON object of a successful response and returns what is
+    sent instead. `repeat_entry` and `drop_entry` are indexes in a list of exports, counted from 0. With
+    `lag`, the response to a GET shows the state as it was that many seconds ago.
+
+    What happens to the connection: `delay` waits that many seconds before the response, and for ever when it
+    is `math.inf`. `reset` breaks the connection after the request has had its effect.
+
+    What happens within the body, after its first `after` bytes, or halfway through its first block when that
+    is None: `reset="body"` breaks the connection; `truncate` ends it as if everything had been sent; `garble`
+    inverts every further byte; `pause` waits that many seconds before each further block. `extra` bytes are
+    sent after the announced end. `ranges` and `gzip` override the options of the sandbox: with
+    `ranges=False`, the response to a request for a range is the whole file.
+
+    Raises ValueError, which names the option, for an invalid value.
+    """
+
+    method: str | None = field(default=None, validator=_TEXT)
+    path: str | None = field(default=None, validator=_TEXT)
+    export_id: str | None = field(default=None, validator=_TEXT)
+    download: bool | None = field(default=None, validator=_FLAG)
+    times: int | None = field(default=1, validator=_TIMES)
+    status: int | None = field(default=None, validator=_STATUS)
     body: object = None
-    headers: Mapping[str, str | None] | None = None
-    content_type: str | None = None
-    delay: float | None = field(default=None, validator=optional(ge(0)))
-    reset: Reset | None = field(default=None, validator=optional(in_(("before", "headers", "body"))))
-    edit: Edit | None = None
-    after: int | None = field(default=None, validator=optional(ge(0)))
-    truncate: bool = False
-    garble: bool = False
-    pause: float | None = field(default=None, validator=optional(ge(0)))
-    extra: bytes = b""
-    redirect: str | None = None
-    ranges: bool | None = None
-    gzip: bool | None = None
-    repeat_entry: int | None = field(default=None, validator=optional(ge(0)))
-    drop_entry: int | None = field(default=None, validator=optional(ge(0)))
-    lag: float = field(default=0, validator=ge(0))
-    probability: float = field(default=1, validator=[gt(0), le(1)])
+    headers: Mapping[str, str | None] | None = field(default=None, validator=_HEADERS)
+    content_type: str | None = field(default=None, validator=_TEXT)
+    delay: float | None = field(default=None, validator=_SECONDS)
+    reset: Reset | None = field(default=None, validator=_RESET)
+    edit: Edit | None = field(default=None, validator=must_be("a function", callable))
+    after: int | None = field(default=None, validator=_COUNT)
+    truncate: bool = field(default=False, validator=_FLAG)
+    garble: bool = field(default=False, validator=_FLAG)
+    pause: float | None = field(default=None, validator=_SECONDS)
+    extra: bytes = field(default=b"", validator=_BYTES)
+    redirect: str | None = field(default=None, validator=_TEXT)
+    ranges: bool | None = field(default=None, validator=_FLAG)
+    gzip: bool | None = field(default=None, validator=_FLAG)
+    repeat_entry: int | None = field(default=None, validator=_COUNT)
+    drop_entry: int | None = field(default=None, validator=_COUNT)
+    lag: float = field(default=0, validator=_SECONDS)
+    probability: float = field(default=1, validator=_PROBABILITY)
 
-    @property
-    def spoils_sending(self) -> bool:
-        """Whether the answer is not sent as HTTP has it, or not at once."""
-        return bool(self.reset or self.truncate or self.garble or self.extra or self.pause is not None)
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a fault from a JSON object, as for `from_dict`; raises ValueError for anything else."""
+        try:
+            options: object = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            msg = f"a fault must be a JSON object: {error}"
+            raise ValueError(msg) from None
+        is_object = isinstance(options, dict)
+        if not is_object:
+            msg = f"a fault must be a JSON object, not {text}"
+            raise ValueError(msg)
+        return cls.from_dict(cast("dict[str, object]", options))
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether the client gets no whole answer at all."""
-        return self.reset is not None or self.delay == inf
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> Self:
+        """Make a fault from options as JSON has them: all but `edit`; `extra` is text.
 
-    def meets(self, request: SandboxRequest) -> bool:
-        """Tell whether the fault is meant for the request."""
-        return (
-            self.method in (None, request.method)
-            and self.export_id in (None, request.export_id)
-            and self.download in (None, request.is_download)
-            and (self.path is None or _path_matches(request.path, self.path))
-        )
-
-    def seen(self, request: SandboxRequest) -> SandboxRequest:
-        """Return the request as the API is to see it: a GET may come from the past."""
-        return evolve(request, at=request.at - self.lag) if request.method == "GET" else request
-
-    def serving(self, usual: Serving) -> Serving:
-        """Return what the server of the files does for a request that the fault meets."""
-        return Serving(
-            ranges=usual.ranges if self.ranges is None else self.ranges,
-            gzip=usual.gzip if self.gzip is None else self.gzip,
-        )
-
-    def replacement(self, request: SandboxRequest) -> Answer | None:
-        """Return the answer that takes the place of the normal one, if there is one."""
-        if self.redirect is not None:
-            return Answer(status=self.status or 302, headers={"Location": self.redirect + request.target})
-        if self.status is None and self.body is None:
-            return None
-        status = self.status or 200
-        content = self.body
-        if content is None:
-            content = plain_error(status) if status >= 400 else b""
-        return Answer(status=status, content=content, headers={"Content-Type": JSON_TYPE})
-
-    def spoil(self, answer: Answer) -> Answer:
-        """Return the answer with the fault's edits and headers applied."""
-        if answer.status < 300 and isinstance(answer.content, dict):
-            for edit in self._edits:
-                answer = evolve(answer, content=edit(json.loads(answer.encoded())))
-        changes: dict[str, str | None] = {"Content-Type": self.content_type} if self.content_type else {}
-        changes |= self.headers or {}
-        changed = {name.lower() for name in changes}
-        headers = {name: value for name, value in answer.headers.items() if name.lower() not in changed}
-        headers |= {name: value for name, value in changes.items() if value is not None}
-        return evolve(answer, headers=headers)
-
-    @property
-    def _edits(self) -> list[Edit]:
-        of_entries = [
-            partial(_change_entries, place=place, times=times)
-            for place, times in ((self.repeat_entry, 2), (self.drop_entry, 0))
-            if place is not None
-        ]
-        return [*of_entries, *([] if self.edit is None else [self.edit])]
-
-
-NO_FAULT = Fault(times=None)
-
-
-@define
-class Faults:
-    """The faults that are still to come, first scheduled first."""
-
-    _draws: Draws
-    _pending: list[Fault] = field(factory=list[Fault], init=False)
-
-    def __iter__(self) -> Iterator[Fault]:
-        return iter(self._pending)
-
-    def clear(self) -> None:
-        """Forget them all."""
-        self._pending.clear()
-
-    def add(self, fault: Fault) -> None:
-        """Schedule one more."""
-        self._pending.append(fault)
-
-    def take(self, request: SandboxRequest) -> Fault:
-        """Return the fault that meets the request, one time less to come."""
-        for place, fault in enumerate(self._pending):
-            if fault.meets(request) and self._draws.random() < fault.probability:
-                left = None if fault.times is None else fault.times - 1
-                self._pending[place : place + 1] = [] if left == 0 else [evolve(fault, times=left)]
-                return fault
-        return NO_FAULT
-
-
-def _path_matches(path: str, pattern: str) -> bool:
-    return path.startswith(pattern) if pattern.endswith("/") else fnmatchcase(path, pattern)
-
-
-def _change_entries(answer: dict[str, Any], *, place: int, times: int) -> dict[str, Any]:
-    """Have an entry of a list so many times; an answer that is no list stays as it is."""
-    if not isinstance(answer.get("exports"), list):
-        return answer
-    entries: list[object] = answer["exports"]
-    changed = entries[:place] + entries[place : place + 1] * times + entries[place + 1 :]
-    return {**answer, "exports": changed}
+        Raises ValueError, which names the option, for an unknown one or an invalid value.
+        """
+        known = [name for name in fields_dict(cls) if name != "edit"]
+        for name, value in options.items():
+            if name not in known:
+                msg = f"unknown option {name!r} of a fault; known are {', '.join(known)}"
+                raise ValueError(msg)
+            if value is None and name not in ("body", "times"):
+                msg = f"{name} cannot be null"
+                raise ValueError(msg)
+        values: dict[str, Any] = {**options}
+        if isinstance(options.get("extra"), str):
+            values["extra"] = options["extra"].encode(errors="replace")
+        return cls(**values)

@@ -1,4 +1,4 @@
-"""A listener on loopback that leaves nothing behind."""
+"""A listener on loopback that leaves no connection and no task behind."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-_TURNS_TO_ACCEPT = 3  # of the event loop, until an accepted connection shows
+_TURNS_TO_ACCEPT = 3  # of the event loop, until `connections` includes an accepted connection
 
 
 @define
 class Listener:
-    """Serves one handler on one address from `start` to `stop`."""
+    """Serves requests to one address with one handler, from `start` to `stop`."""
 
     _host: str
     _port: int
@@ -28,7 +28,7 @@ class Listener:
     _listening: asyncio.Server = field(init=False)
 
     async def start(self, handler: Handler) -> str:
-        """Begin to listen, and return the base URL."""
+        """Start to listen, and return the base URL."""
         self._web = web.Server(handler, handler_cancellation=True, access_log=None)
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(self._web, self._host, self._port, backlog=1024)
@@ -38,9 +38,9 @@ class Listener:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
-        """Take no more connections and break those that there are."""
+        """Accept no more connections, and break the open ones."""
         loop = asyncio.get_running_loop()
-        # Not yet closed: asyncio cannot finish accepting a connection for a listener that is.
+        # Closed only at the end: asyncio cannot finish accepting a connection of a closed listener.
         with suppress(NotImplementedError):
             for listening in self._listening.sockets:
                 loop.remove_reader(listening.fileno())

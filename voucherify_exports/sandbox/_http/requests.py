@@ -1,4 +1,4 @@
-"""What arrived, as a value."""
+"""Requests as values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ _ONE_EXPORT = re.compile(r"/v1/exports/([^/]+)")
 
 @frozen(kw_only=True)
 class SandboxRequest:
-    """A request that arrived, and the status it was answered with: None when the fault was to give no answer.
+    """A request that the sandbox received.
 
-    `path` is decoded and without the query, `headers` are case-insensitive, `at` is the sandbox's clock time.
-    `at_download_host` tells which of the two hosts was asked, `quota_left` what the plan had left after it.
+    `path` is decoded and without the query, `headers` are case-insensitive, and `at` is the time of the
+    sandbox's clock in epoch seconds. `status` is that of the response, None when a fault prevented a complete
+    one. `at_download_host` is True when the request was sent to the `download_host`. `quota_left` is how many
+    requests the rate limit left after it, None without a rate limit.
     """
 
     method: str
@@ -34,18 +36,18 @@ class SandboxRequest:
 
     @property
     def export_id(self) -> str | None:
-        """The export that the path names."""
+        """The id of the export in the path, or None."""
         match = _ONE_EXPORT.fullmatch(self.path)
         return match and match[1]
 
     @property
     def target(self) -> str:
-        """The path and the query as they stand in a URL."""
+        """The path and the query, encoded as in a URL."""
         return quote(self.path) + (f"?{urlencode(self.query)}" if self.query else "")
 
     @property
     def is_download(self) -> bool:
-        """Whether it asks for the file of an export, not for the export."""
+        """Whether it requests the file of an export."""
         return self.at_download_host or (
             self.method == "GET" and "token" in self.query and self.export_id is not None
         )

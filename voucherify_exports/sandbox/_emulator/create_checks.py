@@ -1,4 +1,4 @@
-"""What a create may ask for, or the documented refusal."""
+"""Checks of the body of a create; what Voucherify refuses is refused with its documented error."""
 
 from __future__ import annotations
 
@@ -7,40 +7,23 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import frozen
 
-from .._data.objects import FIELDS, ORDERS, is_field, is_filter
+from .._data.objects import FIELDS, OPERATORS, ORDERS, is_field, is_filter
 from .._http.answers import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OPERATORS = (
-    *("$in", "$not_in", "$in_location", "$not_in_location", "$is", "$is_days_ago"),
-    *("$is_days_in_future", "$is_not", "$has_value", "$is_unknown", "$contains", "$not_contain"),
-    *("$starts_with", "$ends_with", "$more_than", "$less_than", "$more_than_ago", "$less_than_ago"),
-    *("$more_than_future", "$less_than_future", "$more_than_equal", "$less_than_equal", "$after"),
-    *("$before", "$count", "$count_less", "$count_more", "$today", "$tomorrow", "$yesterday"),
-    *("$this_week", "$last_week", "$next_week", "$this_month", "$last_month", "$next_month"),
-    *("$this_year", "$next_year", "$last_year", "$is_day_of_month", "$is_day", "$is_month"),
-    *("$is_year", "$today_md", "$tomorrow_md", "$yesterday_md", "$this_week_md", "$last_week_md"),
-    *("$next_week_md", "$this_month_md", "$last_month_md", "$next_month_md", "$is_days_ago_md"),
-    *("$is_more_days_ago_md", "$is_less_days_ago_md", "$is_days_in_future_md"),
-    *("$is_more_days_in_future_md", "$is_less_days_in_future_md", "$is_years_ago", "$active"),
-    *("$failed", "$in_progress", "$expired", "$before_start", "$enabled", "$disabled", "$redeemed"),
-    "$redeemable",
-)
-"""Voucherify, API reference, create orders export: the error that names them."""
-
 
 @frozen
-class Wanted:
-    """An export that somebody asks for."""
+class CreateRequest:
+    """A create whose body has been checked."""
 
     exported_object: str
     parameters: Mapping[str, object]
 
 
-def wanted_export(body: bytes) -> Wanted:
-    """Check the body of a create."""
+def checked_create(body: bytes) -> CreateRequest:
+    """Return the body of a create, checked; raises RefusedError."""
     payload = _json_object(body)
     exported_object = payload.get("exported_object")
     if not isinstance(exported_object, str) or exported_object not in FIELDS:
@@ -48,11 +31,11 @@ def wanted_export(body: bytes) -> Wanted:
         raise _invalid_payload(
             f"Property .exported_object should be equal to one of the allowed values [ {allowed} ]"
         )
-    return Wanted(exported_object, _parameters(exported_object, payload))
+    return CreateRequest(exported_object, _parameters(exported_object, payload))
 
 
-def wanted_parameters(body: bytes, exported_object: str) -> Mapping[str, object]:
-    """Check the body of a create whose path says what is exported."""
+def checked_parameters(body: bytes, exported_object: str) -> Mapping[str, object]:
+    """Return the parameters of a create whose path determines the object; raises RefusedError."""
     return _parameters(exported_object, _json_object(body))
 
 
@@ -105,7 +88,7 @@ def _check_filters(exported_object: str, name: str, given: object) -> None:
     filters = _object(given, f"Property .parameters.{name}")
     for name, value in filters.items():
         if name == "junction":
-            if not isinstance(value, str) or value.lower() not in ("and", "or"):
+            if value not in ("and", "or", "AND", "OR"):
                 raise _invalid_payload("Property .parameters.filters.junction should be and, or")
         elif not is_filter(exported_object, name):
             raise _invalid_params(f"Unsupported filter {name}")

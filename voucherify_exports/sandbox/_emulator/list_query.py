@@ -1,4 +1,4 @@
-"""What a list may ask for, or the documented refusal."""
+"""Checks of the query of a list; what Voucherify refuses is refused with its documented error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDERS = ("created_at", "-created_at", "status", "-status")
 
 @frozen
 class ListQuery:
-    """The page of the list that somebody asks for."""
+    """The page that a list request asks for."""
 
     order: str
     page: int
@@ -25,7 +25,7 @@ class ListQuery:
 
 
 def list_query(query: Mapping[str, str]) -> ListQuery:
-    """Check the query of a list."""
+    """Return the query of a list, checked; raises RefusedError."""
     order = query.get("order", "-created_at")
     if order not in ORDERS:
         raise _invalid_query(f"order should be one of [ {', '.join(ORDERS)} ]")

@@ -1,11 +1,11 @@
-"""The columns of each object: what is drawn, and what follows from what."""
+"""Definitions: what the cells of each column of each object hold."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from .cells import Cell, Derived, Drawn, Referred, Same, date, ident, integer, moment, one_of, year
+from .cells import Cell, Derived, Drawn, Reference, SameNumber, date, ident, integer, moment, one_of, year
 from .draws import Draws
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ CAMPAIGN_IDS = {
     name: f"camp_{Draws(name).text(24)}"
     for name in ("Back to School, 2025", "Summer Sale", 'The "Big" One', "Święta")
 }
-"""The campaigns of every project, and the id of each."""
+"""The campaigns of every project: their ids by name."""
 
-# Vouchers and customers first, then what happens with them, then what changes.
+# Vouchers and customers are created first; what happens with them comes later, and updates last.
 _CREATED, _HAPPENED, _UPDATED = moment(year(2022), 700), moment(year(2024), 360), moment(year(2025), 360)
 
 _REMARK = one_of(
@@ -41,16 +41,16 @@ def _image(row: Cells) -> str:
 
 
 def _only(column: str, value: str, drawn: Drawn) -> Derived:
-    """A cell that is empty unless another one has this value."""
+    """A cell that is empty unless another column has this value."""
     return Derived(lambda row: drawn.text(row.draw(f"{column} {value}")) if row[column] == value else "")
 
 
-def _referred_only(column: str, value: str, kind: str, referred: str) -> Derived:
-    return Derived(lambda row: row.referred(kind)[referred] if row[column] == value else "")
+def _reference_only(column: str, value: str, kind: str, referred: str) -> Derived:
+    return Derived(lambda row: row.reference(kind)[referred] if row[column] == value else "")
 
 
 def _part(column: str, percent: int) -> Derived:
-    """An amount that is up to so many hundredths of another."""
+    """An amount of up to `percent` percent of another."""
     return Derived(lambda row: str(int(row[column]) * (row.draw(column) % (percent + 1)) // 100))
 
 
@@ -96,28 +96,28 @@ _COLUMNS: dict[str, dict[str, Cell]] = {
         "validity_timeframe_duration": one_of("", "P1D", "PT1H"),
         "validity_day_of_week": one_of("", "0,6", "1,2,3,4,5"),
         "discount_amount_limit": _only("discount_type", "PERCENT", integer(100, 9000)),
-        "customer_id": Referred("customer", "id"),
-        "customer_source_id": Referred("customer", "source_id"),
+        "customer_id": Reference("customer", "id"),
+        "customer_source_id": Reference("customer", "source_id"),
         "discount_effect": _only(
             "voucher_type", "DISCOUNT_VOUCHER", one_of("APPLY_TO_ITEMS", "APPLY_TO_ORDER")
         ),
-        "discount_unit_type": _referred_only("discount_type", "UNIT", "product", "id"),
+        "discount_unit_type": _reference_only("discount_type", "UNIT", "product", "id"),
         "discount_unit_effect": _only("discount_type", "UNIT", one_of("ADD_MISSING_ITEMS", "ADD_NEW_ITEMS")),
         "validation_rules_id": ident("val_", 12),
     },
     "redemption": {
         "id": ident("r_"),
         "object": one_of("redemption", "redemption", "redemption", "redemption_rollback"),
-        "voucher_code": Referred("voucher", "code"),
-        "campaign": Referred("voucher", "campaign"),
+        "voucher_code": Reference("voucher", "code"),
+        "campaign": Reference("voucher", "campaign"),
         "promotion_tier_id": one_of("", "", "promo_63fYCt81Aw0h7lzyRkrGZh9p"),
-        "customer_id": Referred("voucher", "customer_id"),
-        "customer_source_id": Referred("voucher", "customer_source_id"),
-        "customer_name": Derived(lambda row: row.referred("voucher").referred("customer")["name"]),
+        "customer_id": Reference("voucher", "customer_id"),
+        "customer_source_id": Reference("voucher", "customer_source_id"),
+        "customer_name": Derived(lambda row: row.reference("voucher").reference("customer")["name"]),
         "tracking_id": ident("track_"),
-        "order_id": Same("order", "id"),
-        "order_amount": Same("order", "amount"),
-        "gift_amount": Derived(lambda row: row.referred("voucher")["gift_balance"] and "100"),
+        "order_id": SameNumber("order", "id"),
+        "order_amount": SameNumber("order", "amount"),
+        "gift_amount": Derived(lambda row: row.reference("voucher")["gift_balance"] and "100"),
         "loyalty_points": integer(0, 500),
         "result": one_of("SUCCESS", "SUCCESS", "SUCCESS", "FAILURE"),
         "failure_code": _only("result", "FAILURE", one_of("customer_rules_violated", "voucher_expired")),
@@ -127,13 +127,13 @@ _COLUMNS: dict[str, dict[str, Cell]] = {
     },
     "publication": {
         "id": ident("pub_"),
-        "code": Referred("voucher", "code"),
-        "voucher_code": Referred("voucher", "code"),
-        "customer_id": Referred("voucher", "customer_id"),
-        "customer_source_id": Referred("voucher", "customer_source_id"),
+        "code": Reference("voucher", "code"),
+        "voucher_code": Reference("voucher", "code"),
+        "customer_id": Reference("voucher", "customer_id"),
+        "customer_source_id": Reference("voucher", "customer_source_id"),
         "tracking_id": ident("track_"),
         "channel": one_of("API", "EMAIL", "WEBSITE"),
-        "campaign": Referred("voucher", "campaign"),
+        "campaign": Reference("voucher", "campaign"),
         "is_winner": one_of("", "false", "true"),
     },
     "customer": {
@@ -174,27 +174,27 @@ _COLUMNS: dict[str, dict[str, Cell]] = {
         "items_discount_amount": _part("amount", 10),
         "total_discount_amount": _sum("discount_amount", "items_discount_amount"),
         "total_amount": Derived(lambda row: str(int(row["amount"]) - int(row["total_discount_amount"]))),
-        "customer_id": Same("redemption", "customer_id"),
-        "referrer_id": _referred_only("status", "PAID", "customer", "id"),
+        "customer_id": SameNumber("redemption", "customer_id"),
+        "referrer_id": _reference_only("status", "PAID", "customer", "id"),
     },
     "points_expiration": {
         "id": ident("lopb_"),
-        "campaign_id": Referred("voucher", "campaign_id"),
-        "voucher_id": Referred("voucher", "id"),
+        "campaign_id": Reference("voucher", "campaign_id"),
+        "voucher_id": Reference("voucher", "id"),
         "points": integer(1, 500),
         "status": one_of("ACTIVE", "EXPIRED"),
         "expires_at": date(year(2024), 1000),
     },
     "voucher_transactions": {
         "id": ident("vtx_", 18),
-        "campaign_id": Referred("voucher", "campaign_id"),
-        "voucher_id": Referred("voucher", "id"),
+        "campaign_id": Reference("voucher", "campaign_id"),
+        "voucher_id": Reference("voucher", "id"),
         "type": one_of("CREDITS_ADDITION", "CREDITS_REDEMPTION", "POINTS_ACCRUAL", "POINTS_REDEMPTION"),
         "status": one_of("", "SUCCEEDED"),
         "source": one_of("API", "AUTOMATION", "voucherify-web-ui"),
         "balance": integer(0, 50_000),
         "amount": integer(-5000, 5000),
-        "related_transaction_id": _referred_only("type", "CREDITS_REDEMPTION", "voucher_transactions", "id"),
+        "related_transaction_id": _reference_only("type", "CREDITS_REDEMPTION", "voucher_transactions", "id"),
         "details": Derived(_json),
     },
     "product": {
@@ -206,9 +206,9 @@ _COLUMNS: dict[str, dict[str, Cell]] = {
     "sku": {
         "id": ident("sku_"),
         "sku": ident("T-shirt, size ", 8),
-        "product_id": Referred("product", "id"),
+        "product_id": Reference("product", "id"),
         "currency": one_of("EUR", "PLN", "USD"),
-        "price": Referred("product", "price"),
+        "price": Reference("product", "price"),
         "created_at": _CREATED,
     },
     "api_log": {
@@ -230,5 +230,5 @@ _COLUMNS: dict[str, dict[str, Cell]] = {
 
 
 def cell(kind: str, column: str) -> Cell:
-    """Return what a column of an object holds; any property of the metadata is a remark."""
+    """Return the definition of a column of an object; each unknown property of the metadata is a remark."""
     return _COLUMNS[kind].get(column) or _ANYWHERE.get(column) or _REMARK

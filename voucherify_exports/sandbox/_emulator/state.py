@@ -1,4 +1,4 @@
-"""What there is in a sandbox at a moment, as JSON can say it."""
+"""The state of a sandbox, as JSON can hold it: for `Sandbox.state`, the control API and the page."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from .._http.faults import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .._emulator.api import Api
-    from .._emulator.exports import Export
-    from .._emulator.rate_limit import Quota
     from .._http.requests import SandboxRequest
+    from .api import EmulatedApi
+    from .export_store import StoredExport
+    from .rate_limit import RateLimitWindow
 
 _REQUESTS = 100
 
 
 def state(
-    now: float, api: Api, quota: Quota | None, faults: Iterable[Fault], requests: Sequence[SandboxRequest]
+    now: float,
+    api: EmulatedApi,
+    quota: RateLimitWindow | None,
+    faults: Iterable[Fault],
+    requests: Sequence[SandboxRequest],
 ) -> dict[str, object]:
-    """Return the exports and the latest requests, newest first, the quota, and the faults to come."""
+    """Return the exports and the latest requests, newest first, the quota and the pending faults."""
     return {
         "now": now,
         "app_id": api.app_id,
@@ -36,7 +40,7 @@ def state(
     }
 
 
-def _export(export: Export, now: float) -> dict[str, object]:
+def _export(export: StoredExport, now: float) -> dict[str, object]:
     status = export.status(now)
     return {
         "id": export.id,
@@ -49,13 +53,13 @@ def _export(export: Export, now: float) -> dict[str, object]:
 
 
 def _fault(fault: Fault) -> dict[str, object]:
-    """Return the options that have been given; what JSON cannot say is told as Python does."""
-    told: dict[str, object] = {"times": fault.times}
+    """Return the options that were set; a value that JSON cannot hold is its `repr`."""
+    options: dict[str, object] = {"times": fault.times}
     for option in fields(Fault):
         value: object = getattr(fault, option.name)
         if option.name != "times" and value != option.default:
-            told[option.name] = value if _is_plain(value) else repr(value)
-    return told
+            options[option.name] = value if _is_plain(value) else repr(value)
+    return options
 
 
 def _is_plain(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""The exports that exist, with a status that follows from the time."""
+"""The exports of the project, whose status follows from the time."""
 
 from __future__ import annotations
 
@@ -6,42 +6,38 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import define, field
-from attrs.validators import ge, in_, instance_of, le
 
-from .._data.content import Table
+from .._data.content import FileContent
+from .._data.validators import ROW_COUNT, must_be
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .._data.world import World
-    from .._http.files import File
+    from .._http.result_files import ResultFile
 
 Outcome: TypeAlias = Literal["DONE", "ERROR"]
 """How an export ends."""
 
 Seconds: TypeAlias = float | tuple[float, float]
-"""So many seconds, or a number of them drawn from a range."""
-
-
-MOST_ROWS = 2**32
-"""What the data can tell apart."""
+"""A number of seconds, or a range that it is drawn from."""
 
 
 @define(kw_only=True)
-class Export:
-    """One export; times are epoch seconds, `within` are filters that hold beside those of the parameters."""
+class StoredExport:
+    """One export. Times are in epoch seconds; `within` are filters in addition to those of the parameters."""
 
     id: str
     exported_object: str
     parameters: Mapping[str, Any]
     within: Mapping[str, object]
-    rows: int = field(validator=[instance_of(int), ge(0), le(MOST_ROWS)])
-    outcome: Outcome = field(validator=in_(("DONE", "ERROR")))
+    rows: int = field(validator=ROW_COUNT)
+    outcome: Outcome = field(validator=must_be("'DONE' or 'ERROR'", lambda value: value in ("DONE", "ERROR")))
     created_at: float
     added_at: float
     starts_at: float
     ends_at: float
-    file: File | None = field(default=None, init=False)
+    file: ResultFile | None = field(default=None, init=False)
 
     def status(self, now: float) -> str:
         """Return the status at a time."""
@@ -50,15 +46,17 @@ class Export:
         return "IN_PROGRESS" if now >= self.starts_at else "SCHEDULED"
 
     def finish(self, outcome: Outcome, now: float) -> None:
-        """End it, unless it has ended before; the outcome is the given one in any case."""
+        """Finish it now, unless it has finished before; the outcome changes in both cases."""
         self.outcome, self.ends_at = outcome, min(self.ends_at, now)
 
-    def table(self, world: World) -> Table:
-        """Return what its file is made of."""
-        return Table.of(world, self.rows, self.exported_object, self.parameters, self.within)
+    def content(self, world: World) -> FileContent:
+        """Return the content of its file."""
+        return FileContent.from_parameters(
+            world, self.rows, self.exported_object, self.parameters, self.within
+        )
 
     def wire(self, now: float, file_url: str) -> dict[str, object]:
-        """Return the export as the API shows it at a time."""
+        """Return the export as the API returns it at a time."""
         status = self.status(now)
         return {
             "id": self.id,
@@ -74,44 +72,44 @@ class Export:
 
 
 @define
-class Exports:
-    """All exports, by id, in the order in which they were added."""
+class ExportStore:
+    """All exports by id, in the order in which they were added."""
 
-    _by_id: dict[str, Export] = field(factory=dict[str, Export])
+    _by_id: dict[str, StoredExport] = field(factory=dict[str, StoredExport])
 
-    def __iter__(self) -> Iterator[Export]:
+    def __iter__(self) -> Iterator[StoredExport]:
         return iter(self._by_id.values())
 
     def total(self, now: float) -> int:
-        """Return how many there are at a time."""
+        """Return the number of exports at a time."""
         return sum(export.added_at <= now for export in self._by_id.values())
 
-    def add(self, export: Export) -> None:
-        """Add one under an id of its own, which a path can hold."""
+    def add(self, export: StoredExport) -> None:
+        """Add an export; raises ValueError when its id exists already or cannot be part of a path."""
         if export.id in ("", ".", ".."):
-            msg = f"{export.id!r} cannot be an id"
+            msg = f"{export.id!r} cannot be the id of an export"
             raise ValueError(msg)
         if export.id in self._by_id:
-            msg = f"an export with id {export.id} exists already"
+            msg = f"an export with the id {export.id} exists already"
             raise ValueError(msg)
         self._by_id[export.id] = export
 
-    def find(self, export_id: str) -> Export | None:
+    def find(self, export_id: str) -> StoredExport | None:
         """Return the export with an id, or None."""
         return self._by_id.get(export_id)
 
-    def remove(self, export: Export) -> None:
-        """Remove one."""
+    def remove(self, export: StoredExport) -> None:
+        """Remove an export."""
         del self._by_id[export.id]
 
     def clear(self) -> None:
-        """Remove them all."""
+        """Remove all exports."""
         self._by_id.clear()
 
-    def page(self, order: str, number: int, size: int, now: float) -> list[Export]:
+    def page(self, order: str, number: int, size: int, now: float) -> list[StoredExport]:
         """Return one page of the list at a time, counted from 1.
 
-        Equals stand in the order in which they were added.
+        Exports that compare equal are in the order in which they were added.
         """
         ordered = [export for export in self._by_id.values() if export.added_at <= now]
         if order.endswith("status"):

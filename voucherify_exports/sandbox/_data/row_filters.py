@@ -1,4 +1,4 @@
-"""Filters: which rows they keep."""
+"""Filters of an export: which rows they keep."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NO_FILTERS: Mapping[str, object] = MappingProxyType({})
 
 
 def kept_by(kind: str, filters: Mapping[str, object]) -> Test | None:
-    """Return what tells the rows that the filters keep from the others, or None when they keep all.
+    """Return a test that is true for the rows that the filters keep, or None when they keep all.
 
-    A filter applies when it is named like a column; of its operators, those apply that compare with given
-    values. Whatever else the API accepts keeps every row.
+    A filter applies when it means a column, and an operator applies when it compares with given values. All
+    other filters and operators that the API accepts keep every row.
     """
     tests = [
         _test(column, compare, _texts(values))
@@ -65,7 +65,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return nan  # is neither more nor less than anything
+        return nan  # compares False with every number
 
 
 def _every(read: Callable[[str], float], compare: Callable[[float, float], bool]) -> Comparison:
