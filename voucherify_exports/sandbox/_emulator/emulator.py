@@ -14,7 +14,7 @@ from .._data.objects import FIELDS, is_field
 from .._data.rows import Row
 from .._http.answers import TOO_MANY, Answer, json_answer
 from .._http.faults import Fault
-from .._http.injection import delayed_view, edited, prevents_response, replacement, serving
+from .._http.injection import edited, lagged, prevents_response, replacement, serving
 from .state import state
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Emulator:
         elif refused:
             answer = json_answer(TOO_MANY, 429)
         else:
-            answer = await self._api.answer(delayed_view(fault, request), serving(fault, self._serving))
+            answer = await self._api.answer(lagged(fault, request), serving(fault, self._serving))
         headers = {"Date": formatdate(request.at, usegmt=True), **answer.headers}
         if limits is not None:
             headers |= limits.headers(request.at, refused=refused)

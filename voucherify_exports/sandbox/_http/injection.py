@@ -63,7 +63,7 @@ def prevents_response(fault: Fault) -> bool:
     return fault.reset is not None or fault.delay == inf
 
 
-def delayed_view(fault: Fault, request: SandboxRequest) -> SandboxRequest:
+def lagged(fault: Fault, request: SandboxRequest) -> SandboxRequest:
     """Return the request as the API handles it: with `lag`, a GET comes from the past."""
     return evolve(request, at=request.at - fault.lag) if request.method == "GET" else request
 
