@@ -127,5 +127,5 @@ def pictures(session: nox.Session) -> None:
     """Draw the pictures of the documentation anew, from what really runs."""
     install(session, "pictures")
     session.env["PYTHONPATH"] = "tests"
-    for script in ("simulation.picture", "pictures.terminal"):
+    for script in ("simulation.picture", "pictures.terminal", "pictures.sandbox"):
         session.run("python", "-m", script)

@@ -54,6 +54,7 @@ from voucherify_exports import (
     where,
 )
 from voucherify_exports.catalog import CATALOG, CatalogEntry, CatalogField, check_parameters
+from voucherify_exports.sandbox import Fault
 
 
 def show(event: Event) -> None:
@@ -135,6 +136,9 @@ async def vaults() -> None:
 async def offline() -> None:
     async with Sandbox(rate_limit=(100, 60)) as sandbox:
         export_id = sandbox.add_export("voucher", rows=10, outcome="ERROR")
+        sandbox.fail(status=503, times=2)
+        sandbox.fail(stauts=503)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # a typo is an error
+        sandbox.add_fault(Fault.from_json('{"status": 503}'))
         async with ExportsClient(sandbox.app_id, sandbox.app_token, base_url=sandbox.url) as client:
             assert_type(await client.get_export(export_id), Export)
 

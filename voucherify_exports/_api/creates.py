@@ -75,7 +75,7 @@ class Creates:
         anything is sent; `check_catalog=False` skips that. `strict` is the deprecated name of this option.
 
         Raises `ValueError` for what the catalog does not know, and `CreateUncertainError` when the request
-        was sent and the response was lost. The request is never sent twice.
+        was sent and the response was lost. It is sent again only if it certainly did not arrive.
 
         >>> export = await client.create_export(
         ...     "voucher", fields=["code", "value"], filters=where(code=contains("SUMMER"))
