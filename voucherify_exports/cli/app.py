@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .._version import __version__
+from .. import __version__
 from .boundary import boundary
 from .catalog import fields, objects
 from .doctor import doctor

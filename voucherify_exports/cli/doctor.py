@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from .._version import __version__
+from .. import __version__
 from ..errors import TransportError
 from ..models import RateLimit
 from ..polling import RetryPolicy
