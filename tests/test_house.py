@@ -17,12 +17,12 @@ PACKAGE = "voucherify_exports"
 ROOT = Path(voucherify_exports.__file__).parent
 MOST_LINES = 550
 
-VOCABULARY = {"models", "errors", "events", "auth", "polling", "filters", "catalog"}
+VOCABULARY = {"models", "errors", "extras", "events", "auth", "polling", "filters", "catalog"}
 PUBLIC = {PACKAGE, "client", "notebook", "tables", *VOCABULARY}
 
 # A wing is a folder or a module of the package. Each may import the wings, or single modules, named here.
 WINGS: dict[str, set[str]] = {
-    "__main__": {"cli"},
+    "__main__": {"cli", "errors", "extras"},
     "cli": {"sandbox", *PUBLIC},
     "airflow": PUBLIC,
     PACKAGE: {"sandbox", "_ground", "_version", *PUBLIC},
@@ -34,6 +34,7 @@ WINGS: dict[str, set[str]] = {
     "_api": {"_ground", "_version", *VOCABULARY},
     "events": {"models"},
     "errors": {"models"},
+    "extras": {"errors"},
     "auth": {"errors", "_ground"},
     "polling": {"models"},
     "catalog": {"models"},
@@ -55,8 +56,18 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "_data": set(),
     },
     "cli": {
-        "cli": {"app"},
-        "app": {"catalog", "doctor", "exports", "files", "sandbox", "demo", "boundary", "streams"},
+        "cli": set(),
+        "app": {
+            "boundary",
+            "catalog",
+            "demo",
+            "doctor",
+            "exit_codes",
+            "exports",
+            "files",
+            "sandbox",
+            "streams",
+        },
         "files": {"catalog", "conditions", "connection", "exports", "streams", "transfer", "view"},
         "exports": {
             "boundary",
@@ -72,14 +83,15 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "demo": {"listener", "streams", "view"},
         "sandbox": {"boundary", "streams"},
         "connection": {"boundary", "listener", "streams"},
-        "waiting": {"boundary", "view"},
+        "waiting": {"exit_codes", "view"},
         "catalog": {"boundary", "streams"},
         "conditions": set(),
         "description": {"streams"},
         "transfer": {"streams"},
         "view": {"streams"},
         "listener": set(),
-        "boundary": {"streams"},
+        "boundary": {"exit_codes", "streams"},
+        "exit_codes": set(),
         "streams": set(),
     },
     "airflow": {

@@ -58,7 +58,7 @@ class TestDoctor:
     async def test_extras(self, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is not installed is told with how to get it."""
         monkeypatch.setattr(
-            "voucherify_exports.cli.doctor.find_spec",
+            "voucherify_exports.extras.find_spec",
             lambda name: None if name in {"pandas", "polars"} else util.find_spec(name),
         )
 

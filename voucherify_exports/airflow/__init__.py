@@ -10,21 +10,16 @@ The tasks that wait are deferred: all that wait with one connection in a trigger
 and so look at a hundred exports with one request.
 """
 
-from importlib import import_module
+from ..extras import check_extra
 
 try:
-    import_module("airflow.sdk")
-except ImportError as _error:
-    from ..errors import MissingExtraError
-
-    raise MissingExtraError(
-        "Airflow 3.3 or newer is not installed: pip install 'voucherify-exports[airflow]'"
-    ) from _error
-
-from .hook import VoucherifyHook
-from .operator import VoucherifyExportOperator
-from .sensor import VoucherifyExportSensor
-from .trigger import VoucherifyExportTrigger
+    from .hook import VoucherifyHook
+    from .operator import VoucherifyExportOperator
+    from .sensor import VoucherifyExportSensor
+    from .trigger import VoucherifyExportTrigger
+except ImportError:
+    check_extra("airflow")  # its error names the command that installs Airflow
+    raise
 
 __all__ = [
     "VoucherifyExportOperator",

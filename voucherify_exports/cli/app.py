@@ -11,6 +11,7 @@ from .. import __version__
 from .boundary import boundary
 from .catalog import fields, objects
 from .doctor import doctor
+from .exit_codes import ExitCode
 from .exports import create, delete, get, list_exports, wait
 from .files import download
 from .files import run as run_export
@@ -45,10 +46,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(
-    epilog="Exit codes: 0 done, 1 ended in ERROR, 2 usage, 3 credentials, 4 not found, 5 quota, "
-    "6 timed out, 7 network or server, 8 file or disk, 130 interrupted."
-)
+@app.callback(epilog=f"Exit codes: {', '.join(f'{code:d} {code.meaning}' for code in ExitCode)}.")
 def voucherify_exports(
     version: Annotated[
         bool,

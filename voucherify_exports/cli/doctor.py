@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +12,12 @@ import aiohttp
 
 from .. import __version__
 from ..errors import TransportError
+from ..extras import IN_ALL, install_command, is_installed
 from ..models import RateLimit
 from ..polling import RetryPolicy
 from .connection import Connection, connects
 from .streams import print_line
 
-_EXTRAS = {"arrow": "pyarrow", "pandas": "pandas", "polars": "polars"}
 _TOLERABLE = 2.0  # seconds between two clocks, of which one tells whole seconds
 
 
@@ -36,9 +35,8 @@ def doctor(connection: Connection) -> None:
 def _installed() -> Iterator[str]:
     versions = f"Python {platform.python_version()}, aiohttp {aiohttp.__version__}"
     yield f"installed  voucherify-exports {__version__}, {versions}"
-    missing = [extra for extra, module in _EXTRAS.items() if find_spec(module) is None]
-    names = f"'voucherify-exports[{','.join(missing)}]'"
-    yield f"extras     {f'not all: pip install {names}' if missing else 'all'}"
+    missing = [extra for extra in IN_ALL if not is_installed(extra)]
+    yield f"extras     {f'not all: {install_command(*missing)}' if missing else 'all'}"
 
 
 async def _examine(connection: Connection) -> None:

@@ -12,7 +12,7 @@ import typer
 from .._api.parameters import ExportOptions
 from ..filters import Filters
 from ..models import Export, ExportStatus
-from .boundary import complain
+from .boundary import print_error
 from .catalog import AsJson, ExportedObject, complete_field, complete_object
 from .conditions import filters_of
 from .connection import Connection, asking, connects
@@ -227,7 +227,7 @@ def wait(
     finally:
         print_results(map(json.dumps, waiting.documents) if as_json else waiting.urls)
         for error in waiting.errors:
-            complain(error)
+            print_error(error)
     raise typer.Exit(waiting.exit_code)
 
 

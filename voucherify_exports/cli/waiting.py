@@ -16,12 +16,11 @@ from ..errors import (
     VoucherifyExportsError,
 )
 from ..models import Export
-from .boundary import exit_code
+from .exit_codes import ExitCode
 from .view import Progress
 
 _OF_THE_PROJECT = (AuthenticationError, PermissionDeniedError, PlanLimitError, RateLimitedError)
 _MOST_IDS_NAMED = 10
-_SHORT = {3: "refused", 4: "not found", 5: "no quota", 6: "timed out", 7: "no answer"}
 
 
 class Wait:
@@ -53,7 +52,7 @@ class Wait:
             self._outcomes[export_id] = error  # the progress knows by its status
         except VoucherifyExportsError as error:
             self._outcomes[export_id] = error
-            progress.give_up(export_id, _SHORT[exit_code(error)])
+            progress.give_up(export_id, ExitCode.from_error(error).label)
 
     @property
     def urls(self) -> list[str]:
@@ -84,7 +83,7 @@ class Wait:
     @property
     def exit_code(self) -> int:
         """The worst outcome's, which is the highest."""
-        return max(map(exit_code, self.errors), default=0)
+        return max(map(ExitCode.from_error, self.errors), default=ExitCode.DONE)
 
     def how_to_go_on(self, options: Iterable[str]) -> str:
         """What to say when the wait is interrupted."""
