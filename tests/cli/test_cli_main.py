@@ -42,7 +42,7 @@ class TestTheExtra:
         assert finished.stdout == ""
         assert finished.returncode == 2
 
-    @pytest.mark.parametrize("module", ["rich.live", "yarl", "voucherify_exports.cli.view"])
+    @pytest.mark.parametrize("module", ["rich.live", "yarl", "voucherify_exports.cli.status_display"])
     def test_nothing_else_is_taken_for_it(self, module: str) -> None:
         """Another module that is missing is told as Python tells it."""
         finished = run_without(module)

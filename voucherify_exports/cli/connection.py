@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from ..client import ExportsClient
 from ..errors import ConfigurationError, MissingExtraError, TableError
 from .boundary import boundary
-from .listener import Listener, warnings_shown_by
+from .reporter import Listener, warnings_shown_by
 from .streams import StreamConsole
 
 Settings: TypeAlias = dict[str, Any]

@@ -13,9 +13,9 @@ from ..client import ExportsClient
 from ..models import Export
 from ..polling import PollPolicy
 from ..sandbox import Sandbox
-from .listener import Listener, warnings_shown_by
+from .reporter import Listener, warnings_shown_by
+from .status_display import Progress, StatusView
 from .streams import StreamConsole, one_line
-from .view import Progress, StatusView
 
 _KINDS = (
     "voucher",

@@ -17,9 +17,9 @@ from .catalog import AsJson, ExportedObject, complete_field, complete_object
 from .conditions import filters_of
 from .connection import Connection, asking, connects
 from .description import describe, in_a_line
+from .status_display import Progress, StatusView
 from .streams import one_line, print_line, print_results
-from .view import Progress, StatusView
-from .waiting import Wait
+from .wait import Wait
 
 
 class CreateOptions(ExportOptions):

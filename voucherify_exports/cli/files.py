@@ -17,6 +17,7 @@ from ..tables import CellOptions, check_target
 from .catalog import ExportedObject
 from .conditions import filters_of
 from .connection import Connection, connects
+from .download_display import Transfer
 from .exports import (
     Campaign,
     Conditions,
@@ -29,8 +30,7 @@ from .exports import (
     Unchecked,
     creation,
 )
-from .transfer import Transfer
-from .view import Progress, StatusView
+from .status_display import Progress, StatusView
 
 Output = Annotated[
     Path,

@@ -17,7 +17,7 @@ from ..errors import (
 )
 from ..models import Export
 from .exit_codes import ExitCode
-from .view import Progress
+from .status_display import Progress
 
 _OF_THE_PROJECT = (AuthenticationError, PermissionDeniedError, PlanLimitError, RateLimitedError)
 _MOST_IDS_NAMED = 10

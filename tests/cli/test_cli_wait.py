@@ -8,9 +8,9 @@ import pytest
 from samples import ID, running, wire
 
 from voucherify_exports import ConfigurationError, ExportsClient, PollPolicy, Sandbox
+from voucherify_exports.cli.status_display import Progress, StatusView
 from voucherify_exports.cli.streams import StreamConsole
-from voucherify_exports.cli.view import Progress, StatusView
-from voucherify_exports.cli.waiting import Wait
+from voucherify_exports.cli.wait import Wait
 
 Connect = Callable[..., ExportsClient]
 

@@ -4,8 +4,8 @@ import io
 
 from cli_process import Screen
 
+from voucherify_exports.cli.download_display import Transfer
 from voucherify_exports.cli.streams import StreamConsole
-from voucherify_exports.cli.transfer import Transfer
 
 
 class Time:

@@ -17,7 +17,7 @@ from voucherify_exports import (
     RoundCompleted,
     WaitEnded,
 )
-from voucherify_exports.cli.listener import Listener, warnings_shown_by
+from voucherify_exports.cli.reporter import Listener, warnings_shown_by
 
 
 def completed(status: int = 200, **rate_limit: Any) -> RequestCompleted:

@@ -12,8 +12,8 @@ from rich.console import Console
 from samples import running, wire
 
 from voucherify_exports import Export
+from voucherify_exports.cli.status_display import Progress, StatusView, duration
 from voucherify_exports.cli.streams import StreamConsole
-from voucherify_exports.cli.view import Progress, StatusView, duration
 
 
 @define
