@@ -3,7 +3,6 @@
 import importlib
 import subprocess
 import sys
-from types import ModuleType
 
 import pytest
 from test_house import UNMEASURED
@@ -19,17 +18,6 @@ def test_a_missing_airflow_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(MissingExtraError, match=r"pip install 'voucherify-exports\[airflow\]'"):
         importlib.import_module("voucherify_exports.airflow")
-
-
-def test_another_import_error_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Airflow is installed, an import that fails is reported by Python itself."""
-    for name in ("airflow", "airflow.sdk"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    monkeypatch.delitem(sys.modules, "voucherify_exports.airflow", raising=False)
-
-    with pytest.raises(ImportError) as raised:
-        importlib.import_module("voucherify_exports.airflow")
-    assert not isinstance(raised.value, MissingExtraError)
 
 
 def test_what_airflow_is_told_costs_it_nothing() -> None:

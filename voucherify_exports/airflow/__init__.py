@@ -10,16 +10,15 @@ The tasks that wait are deferred: all that wait with one connection in a trigger
 and so look at a hundred exports with one request.
 """
 
+# ruff: noqa: E402 - the check must come before the modules that import Airflow
 from ..extras import check_extra
 
-try:
-    from .hook import VoucherifyHook
-    from .operator import VoucherifyExportOperator
-    from .sensor import VoucherifyExportSensor
-    from .trigger import VoucherifyExportTrigger
-except ImportError:
-    check_extra("airflow")  # its error names the command that installs Airflow
-    raise
+check_extra("airflow")
+
+from .hook import VoucherifyHook
+from .operator import VoucherifyExportOperator
+from .sensor import VoucherifyExportSensor
+from .trigger import VoucherifyExportTrigger
 
 __all__ = [
     "VoucherifyExportOperator",
