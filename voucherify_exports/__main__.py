@@ -3,6 +3,7 @@
 import sys
 
 from .cli.exit_codes import ExitCode
+from .cli.interruption import INTERRUPTED
 from .errors import MissingExtraError
 from .extras import check_extra
 
@@ -16,7 +17,7 @@ def main() -> None:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(ExitCode.from_error(error))
     except KeyboardInterrupt:  # during the import
-        sys.stderr.write("Interrupted.\n")
+        sys.stderr.write(f"{INTERRUPTED}\n")
         sys.exit(ExitCode.INTERRUPTED)
     run()
 

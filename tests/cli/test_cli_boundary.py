@@ -1,4 +1,4 @@
-"""From errors to exit codes."""
+"""Errors become one line on stderr and an exit code."""
 
 import pytest
 from typer import Exit
@@ -9,7 +9,7 @@ from voucherify_exports.cli.boundary import boundary
 
 class TestBoundary:
     def test_an_error_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """An error's text, however many lines it has and whatever they hold, is one harmless line."""
+        """The text of an error becomes one line without control codes."""
         with pytest.raises(Exit) as ended, boundary():
             raise TransportError("no answer:\n\x1b[2Jgateway\x07 " + "timed out " * 20)
 
@@ -19,26 +19,26 @@ class TestBoundary:
             == f"Error: no answer: \\x1b[2Jgateway\\x07 {'timed out ' * 20}".strip() + "\n"
         )
 
-    def test_a_fault_of_the_disk(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """What the system refuses is told in one line as well."""
+    def test_a_disk_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """An error of the operating system is one line, too."""
         with pytest.raises(Exit) as ended, boundary():
             raise OSError(28, "No space left on device")
 
         assert ended.value.exit_code == 8
         assert capsys.readouterr().err == "Error: [Errno 28] No space left on device\n"
 
-    @pytest.mark.parametrize(("said", "shown"), [((), "Interrupted."), (("It goes on.",), "It goes on.")])
+    @pytest.mark.parametrize(("text", "shown"), [((), "Interrupted."), (("It continues.",), "It continues.")])
     def test_an_interruption(
-        self, said: tuple[str, ...], shown: str, capsys: pytest.CaptureFixture[str]
+        self, text: tuple[str, ...], shown: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Ctrl-C is told, with what there is to know of it."""
+        """The text of a KeyboardInterrupt is printed, or a default one."""
         with pytest.raises(Exit) as ended, boundary():
-            raise KeyboardInterrupt(*said)
+            raise KeyboardInterrupt(*text)
 
         assert ended.value.exit_code == 130
         assert capsys.readouterr().err == f"{shown}\n"
 
-    def test_a_mistake_of_ours_stays_visible(self) -> None:
-        """No other exception is hidden."""
+    def test_another_exception_passes(self) -> None:
+        """No other exception is caught."""
         with pytest.raises(ZeroDivisionError), boundary():
             raise ZeroDivisionError

@@ -50,17 +50,17 @@ def every_class(base: type[VoucherifyExportsError]) -> set[type[VoucherifyExport
 
 class TestExitCode:
     @pytest.mark.parametrize(("status", "code"), BY_STATUS.items())
-    def test_of_what_voucherify_answers(self, status: int, code: int) -> None:
-        """Each HTTP status has the exit code that the documentation says."""
+    def test_of_a_response(self, status: int, code: int) -> None:
+        """Each HTTP status has the documented exit code."""
         assert ExitCode.from_error(ApiError.for_status(status)("no", status=status)) == code
 
     @pytest.mark.parametrize(("error", "code"), OTHERS, ids=lambda value: type(value).__name__)
-    def test_of_the_rest(self, error: VoucherifyExportsError | OSError, code: int) -> None:
-        """Every other error has its own as well, a timeout of the system being no timeout of a wait."""
+    def test_of_other_errors(self, error: VoucherifyExportsError | OSError, code: int) -> None:
+        """Each other error has an exit code; a `TimeoutError` of the system is not that of a wait."""
         assert ExitCode.from_error(error) == code
 
-    def test_no_class_is_forgotten(self) -> None:
-        """The two tables above name every error of the package but the two bases."""
+    def test_every_class_is_tested(self) -> None:
+        """The tables above name every error of the package except the two bases."""
         tested = {ApiError.for_status(status) for status in BY_STATUS} | {type(error) for error, _ in OTHERS}
 
         assert every_class(VoucherifyExportsError) <= tested | {VoucherifyExportsError, ApiError}
@@ -82,5 +82,5 @@ class TestTexts:
         assert ", ".join(f"{code:d} {code.meaning}" for code in ExitCode) in words
 
     def test_labels_fit_into_the_table(self) -> None:
-        """A label is as short as the longest status, for which the live table has room."""
+        """No label is longer than the longest status, for which the live table has room."""
         assert max(len(code.label) for code in ExitCode) <= len("IN_PROGRESS")

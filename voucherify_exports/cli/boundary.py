@@ -8,6 +8,7 @@ import typer
 
 from ..errors import VoucherifyExportsError
 from .exit_codes import ExitCode
+from .interruption import INTERRUPTED
 from .streams import StreamConsole
 
 
@@ -22,10 +23,10 @@ def boundary() -> Generator[None]:
         print_error(error)
         raise typer.Exit(ExitCode.from_error(error)) from None
     except KeyboardInterrupt as interrupt:
-        StreamConsole(sys.stderr).say(str(interrupt) or "Interrupted.", "yellow")
+        StreamConsole(sys.stderr).print_text(str(interrupt) or INTERRUPTED, "yellow")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def print_error(error: Exception) -> None:
     """Print an error as one line on stderr."""
-    StreamConsole(sys.stderr).say(f"Error: {error}", "red")
+    StreamConsole(sys.stderr).print_text(f"Error: {error}", "red")

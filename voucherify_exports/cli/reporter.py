@@ -1,4 +1,4 @@
-"""What a client tells of its work, for the person who waits in front of it."""
+"""An event hook for a person at a terminal: it counts requests and prints what that person should know."""
 
 import logging
 import time
@@ -19,86 +19,87 @@ from ..models import RateLimit
 from ..tables import ColumnWarning
 
 
-class Listener:
-    """An event hook that counts requests, knows the quota, and says what one must know.
+class Reporter:
+    """Counts requests, keeps the quota of the last response, and prints failures and pauses.
 
-    `requests` are those sent, `quota` is what the last answer said of it.
+    `requests` is the number of requests sent, `quota` the rate limit of the last response that had one.
+    `now` returns the time in seconds.
     """
 
-    def __init__(self, say: Callable[[str], object], *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, print_text: Callable[[str], object], *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.requests = 0
         self.quota = RateLimit()
-        self._say = say
+        self._print_text = print_text
         self._now = now
-        self._looks_at: float | None = None
-        self._in_trouble = False
-        self._broke_off: set[str] = set()
-        self._said_of_quota = ""
+        self._next_poll: float | None = None
+        self._is_failing = False
+        self._interrupted_exports: set[str] = set()
+        self._last_pause = ""
 
     def __call__(self, event: Event) -> None:
-        """Take in an event."""
+        """Handle an event of the client."""
         if isinstance(event, RequestFailed):
             self.requests += 1
-            self._trouble(event.error)
+            self._report_failure(event.error)
         elif isinstance(event, RequestCompleted):
             self.requests += 1
-            self._answered(event)
+            self._note_response(event)
         elif isinstance(event, RoundCompleted):
-            self._looks_at = None if event.next_due is None else self._now() + event.next_due
+            self._next_poll = None if event.next_due is None else self._now() + event.next_due
         elif isinstance(event, QuotaExhausted):
-            self._quota_spent(event.retry_at)
+            self._report_pause(event.retry_at)
         elif isinstance(event, DownloadInterrupted):
-            self._broken_off(event)
+            self._report_interruption(event)
 
     @property
-    def cost(self) -> str:
-        """The requests so far, when the next look is due, and what is left of the quota if that is known."""
+    def summary(self) -> str:
+        """The number of requests, the time until the next poll, and the quota, as far as they are known."""
         parts = [f"{self.requests:,} request{'' if self.requests == 1 else 's'}"]
-        if self._looks_at is not None:
-            parts.append(f"next in {max(0.0, self._looks_at - self._now()):.0f} s")
+        if self._next_poll is not None:
+            parts.append(f"poll in {max(0.0, self._next_poll - self._now()):.0f} s")
         if self.quota.limit is not None and self.quota.remaining is not None:
             parts.append(f"quota left: {self.quota.remaining:,} of {self.quota.limit:,}")
         return " · ".join(parts)
 
-    def _answered(self, event: RequestCompleted) -> None:
+    def _note_response(self, event: RequestCompleted) -> None:
         if event.rate_limit.limit is not None:
             self.quota = event.rate_limit
         if event.status >= 500:
-            self._trouble(f"{event.method} {event.path}: {event.status}")
-        elif self._in_trouble:
-            self._in_trouble = False
-            self._say("Voucherify answers again.")
+            self._report_failure(f"{event.method} {event.path}: {event.status}")
+        elif self._is_failing:
+            self._is_failing = False
+            self._print_text("Requests succeed again.")
 
-    def _trouble(self, fault: str) -> None:
-        """Say it once, and not again before things have been well."""
-        if not self._in_trouble:
-            self._in_trouble = True
-            self._say(f"No usable answer: {fault}")
+    def _report_failure(self, error: str) -> None:
+        """Report the first of several failures in a row."""
+        if not self._is_failing:
+            self._is_failing = True
+            self._print_text(f"Request failed: {error}")
 
-    def _broken_off(self, event: DownloadInterrupted) -> None:
-        """Say it once for a file, which may break off after every few bytes."""
-        if event.export_id not in self._broke_off:
-            self._broke_off.add(event.export_id)
-            self._say(
-                f"The file broke off after {event.received:,} bytes, and is asked for again: {event.error}"
-            )
+    def _report_interruption(self, event: DownloadInterrupted) -> None:
+        """Report the first interruption of each download: a bad connection may cause hundreds."""
+        if event.export_id not in self._interrupted_exports:
+            self._interrupted_exports.add(event.export_id)
+            self._print_text(f"Download interrupted after {event.received:,} bytes, resuming: {event.error}")
 
-    def _quota_spent(self, until: datetime | None) -> None:
+    def _report_pause(self, until: datetime | None) -> None:
         end = "the year 10000" if until is None else f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
-        said = f"The project's quota is spent: nothing is sent before {end}."
-        if said != self._said_of_quota:  # each request that was under way is refused in its own event
-            self._said_of_quota = said
-            self._say(said)
+        text = f"The quota is used up; no request is sent before {end}."
+        if text != self._last_pause:  # each request under way is refused with an event of its own
+            self._last_pause = text
+            self._print_text(text)
 
 
 @contextmanager
-def warnings_shown_by(say: Callable[[str], object]) -> Generator[None]:
-    """Have the package's warnings said, rather than written across a live table."""
+def warnings_printed_by(print_text: Callable[[str], object]) -> Generator[None]:
+    """Print the warnings of the package with a function, since stderr may hold a live table."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        say(str(message))
+        print_text(str(message))
 
-    handler = _Said(say)
+    handler = _PrintingHandler(print_text)
     logger = logging.getLogger("voucherify_exports")
     logger.addHandler(handler)
     try:
@@ -110,10 +111,10 @@ def warnings_shown_by(say: Callable[[str], object]) -> Generator[None]:
         logger.removeHandler(handler)
 
 
-class _Said(logging.Handler):
-    def __init__(self, say: Callable[[str], object]) -> None:
+class _PrintingHandler(logging.Handler):
+    def __init__(self, print_text: Callable[[str], object]) -> None:
         super().__init__(logging.WARNING)
-        self._say = say
+        self._print_text = print_text
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._say(record.getMessage())
+        self._print_text(record.getMessage())
