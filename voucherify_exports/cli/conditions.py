@@ -12,7 +12,9 @@ from ..filters import Condition, Filters, any_of, where
 _WITHOUT_VALUE = ("has_value", "is_unknown")
 _LISTS = ("in", "not_in")
 _NUMBERS = ("more", "less", "count", "is_days")  # the prefixes of the operators that take only numbers
-_WORDS = {"not_contains": "$not_contain"} | {operator.removeprefix("$"): operator for operator in OPERATORS}
+_OPERATORS = {"not_contains": "$not_contain"} | {
+    operator.removeprefix("$"): operator for operator in OPERATORS
+}
 
 
 def parse_filters(texts: Iterable[str], exported_object: str, *, is_any: bool) -> Filters | None:
@@ -31,15 +33,16 @@ def parse_filters(texts: Iterable[str], exported_object: str, *, is_any: bool) -
 
 def _condition(text: str, exported_object: str) -> tuple[str, Condition]:
     name, word, value = (*text.split(maxsplit=2), "", "", "")[:3]
-    operator = _WORDS.get(word.removeprefix("$"))
+    word = word.removeprefix("$")
+    operator = _OPERATORS.get(word)
     if operator is None:
-        raise _invalid(text, f"the second word must be one of {', '.join(_WORDS)}")
-    if (word.removeprefix("$") in _WITHOUT_VALUE) is bool(value):
+        raise _invalid(text, f"the second word must be one of {', '.join(_OPERATORS)}")
+    if (word in _WITHOUT_VALUE) is bool(value):
         raise _invalid(text, f"{word} takes {'no value' if value else 'a value'}")
     if not value:
         return name, Condition(((operator, True),))
-    values = value.split(",") if word.removeprefix("$") in _LISTS else [value]
-    kind = ColumnType.DECIMAL if word.removeprefix("$").startswith(_NUMBERS) else _type(exported_object, name)
+    values = value.split(",") if word in _LISTS else [value]
+    kind = ColumnType.DECIMAL if word.startswith(_NUMBERS) else _type(exported_object, name)
     return name, Condition(((operator, tuple(_value(text, each.strip(), kind) for each in values)),))
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import platform
 import time
-from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any
@@ -27,16 +26,19 @@ def doctor(connection: Connection) -> None:
 
     Sends one request. If it fails, the exit code is that of its error.
     """
-    for line in _installation():
-        print_line(line)
+    _report_installation()
     asyncio.run(_check_connection(connection))
 
 
-def _installation() -> Iterator[str]:
+def _report(name: str, text: object) -> None:
+    print_line(f"{name:<12} {text}")
+
+
+def _report_installation() -> None:
     versions = f"Python {platform.python_version()}, aiohttp {aiohttp.__version__}"
-    yield f"installed    voucherify-exports {__version__}, {versions}"
+    _report("installed", f"voucherify-exports {__version__}, {versions}")
     missing = [extra for extra in IN_ALL if not is_installed(extra)]
-    yield f"extras       {f'some are missing: {install_command(*missing)}' if missing else 'all installed'}"
+    _report("extras", f"some are missing: {install_command(*missing)}" if missing else "all installed")
 
 
 async def _check_connection(connection: Connection) -> None:
@@ -51,19 +53,19 @@ async def _check_connection(connection: Connection) -> None:
         aiohttp.ClientSession(trace_configs=[tracing]) as session,
         connection.open(session=session, retry=RetryPolicy(attempts=1)) as (client, reporter),
     ):
-        print_line(f"project      {client}")
+        _report("project", client)
         origins = (f"{name.replace('_', ' ')} from {origin}" for name, origin in connection.origins.items())
-        print_line(f"credentials  {', '.join(origins)}")
+        _report("credentials", ", ".join(origins))
         started = time.monotonic()
         try:
             page = await client.list_page(page_size=1)
         except TransportError:
-            print_line("response     none: check the network, the proxy, and --cluster or --base-url")
+            _report("response", "none: check the network, the proxy, and --cluster or --base-url")
             raise
         exports = f"{page.total:,} export{'' if page.total == 1 else 's'}"
-        print_line(f"response     after {time.monotonic() - started:.2f} s, credentials accepted; {exports}")
-        print_line(f"quota        {_quota(reporter.quota)}")
-        print_line(f"clock        {_clock(*dates[-1])}")
+        _report("response", f"after {time.monotonic() - started:.2f} s, credentials accepted; {exports}")
+        _report("quota", _quota(reporter.quota))
+        _report("clock", _clock(*dates[-1]))
 
 
 def _quota(rate_limit: RateLimit) -> str:

@@ -1,4 +1,4 @@
-"""`wait`: wait for many exports, whatever the result of each."""
+"""`wait`: wait for many exports; a failure of one does not end the other waits."""
 
 import asyncio
 import json
