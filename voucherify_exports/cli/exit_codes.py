@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     """An exit code.
 
     `meaning` is its text in `--help` and in the documentation. `label` is what the live table shows for an
-    export whose wait ended with it. `errors` are the exceptions that lead to it.
+    export whose wait failed with it. `errors` are the exceptions that lead to it.
     """
 
     meaning: str
@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
         return self
 
     DONE = 0, "done"
-    EXPORT_FAILED = 1, "an export ended in ERROR", "ERROR", ExportFailedError
+    EXPORT_FAILED = 1, "an export ended in ERROR", "", ExportFailedError
     USAGE = 2, "wrong usage", "", MissingExtraError  # and what Typer itself exits with
     CREDENTIALS = 3, "credentials", "refused", AuthenticationError, PermissionDeniedError, ConfigurationError
     NOT_FOUND = 4, "not found", "not found", ExportNotFoundError

@@ -88,7 +88,7 @@ def _rate_limit(text: str | None) -> tuple[int, float] | None:
         return None
     match = _RATE_LIMIT.fullmatch(text)
     if match is None:
-        msg = f"{text!r} is not a number of requests per seconds, such as 100/60."
+        msg = f"{text!r} is not a rate limit, such as 100/60 for 100 requests in 60 seconds."
         raise typer.BadParameter(msg, param_hint="--rate-limit")
     return int(match[1]), float(match[2])
 

@@ -141,7 +141,7 @@ class StatusDisplay:
     async def __aenter__(self) -> Self:
         if self._console.is_interactive:
             self._live.start(refresh=True)
-            # A task instead of Rich's thread: it never draws a half-made change.
+            # A task, since Rich's own thread could draw a half-made change.
             self._drawing = asyncio.create_task(self._draw())
         return self
 
