@@ -59,9 +59,9 @@ class TestSandbox:
         assert waited.out.startswith(f"{url}/v1/exports/{export_id}?".encode())
         assert (ended.code, ended.out) == (0, b"")
         assert ended.err.decode() == (
-            f"The exports API is at {url} until Ctrl-C. To see and steer it:\n"
+            f"The exports API runs at {url} until Ctrl-C. Its control page:\n"
             f"  {url}/_sandbox/\n"
-            "For the shell of its clients, with its address and keys:\n"
+            "To use it, run this line in the shell of a client program:\n"
         )
 
     async def test_options(self) -> None:

@@ -132,7 +132,7 @@ def _introduce(sandbox: "Sandbox") -> None:
     variables = {"BASE_URL": sandbox.url, "APP_ID": sandbox.app_id, "APP_TOKEN": sandbox.app_token}
     settings = (f"VOUCHERIFY_{name}={shlex.quote(value)}" for name, value in variables.items())
     console = StreamConsole(sys.stderr)
-    console.print_text(f"The exports API is at {sandbox.url} until Ctrl-C. To see and steer it:")
+    console.print_text(f"The exports API runs at {sandbox.url} until Ctrl-C. Its control page:")
     console.print_text(f"{sandbox.url}/_sandbox/", "cyan", indent=2)
-    console.print_text("For the shell of its clients, with its address and keys:")
+    console.print_text("To use it, run this line in the shell of a client program:")
     print_results([f"export {' '.join(settings)}"])
