@@ -1,20 +1,24 @@
-"""The command `voucherify-exports`, which is `python -m voucherify_exports` as well."""
+"""The command `voucherify-exports`, which is also `python -m voucherify_exports`."""
 
 import sys
 
+from .cli.exit_codes import ExitCode
+from .cli.interruption import INTERRUPTED
+from .errors import MissingExtraError
+from .extras import check_extra
+
 
 def main() -> None:
-    """Run the command line, or say how to get it, and exit."""
+    """Run the command line and exit; without the extra `cli`, print how to install it."""
     try:
-        from .cli import run
-    except ModuleNotFoundError as error:
-        if error.name not in {"typer", "rich", "dotenv"}:
-            raise
-        sys.stderr.write("The command line needs an extra: pip install 'voucherify-exports[cli]'\n")
-        sys.exit(2)
-    except KeyboardInterrupt:  # while it was being imported
-        sys.stderr.write("Interrupted.\n")
-        sys.exit(130)
+        check_extra("cli")
+        from .cli.app import run
+    except MissingExtraError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(ExitCode.from_error(error))
+    except KeyboardInterrupt:  # during the import
+        sys.stderr.write(f"{INTERRUPTED}\n")
+        sys.exit(ExitCode.INTERRUPTED)
     run()
 
 

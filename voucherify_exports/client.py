@@ -21,11 +21,12 @@ from ._files.remote import RemoteFiles
 from ._ground.threads import in_thread
 from ._waiting.watcher import Watcher
 from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
+from .extras import check_extra
 from .models import Export, ExportPage
 from .polling import PollPolicy
 from .tables import check_target, to_arrow, to_pandas, to_polars
 from .tables._columns import Names
-from .tables._convert import CSV, CellOptions, check_extra, format_of
+from .tables._convert import CSV, CellOptions, format_of
 from .tables._fetched import Convert, TableDownloads
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ Invoke = Callable[..., Awaitable[Result]]
 COMMAND = [sys.executable, "-W", "error", "-m", "voucherify_exports"]
 
 FORCING = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "COLORTERM": "truecolor"}
-"""What makes many a program take a pipe for a terminal."""
+"""The variables that make many programs treat a pipe as a terminal."""
 
-# As a shell does it: the terminal becomes the one whose Ctrl-C interrupts this process.
+# As a shell does: the terminal becomes the controlling one, so that its Ctrl-C interrupts the process.
 ON_A_TERMINAL = """
 import fcntl, os, runpy, termios
 os.setsid()
@@ -36,7 +36,7 @@ runpy.run_module("voucherify_exports", run_name="__main__", alter_sys=True)
 
 
 def environment(sandbox: Sandbox | None = None, **changes: str) -> dict[str, str]:
-    """The tests' own environment, with a sandbox's keys instead of an account."""
+    """The environment of the tests, with the address and credentials of a sandbox if there is one."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("VOUCHERIFY_")}
     own |= {"COLUMNS": "80", "TERM": "xterm-256color"}
     for name in ("NO_COLOR", "PYTHONUNBUFFERED", *FORCING):
@@ -50,7 +50,7 @@ def environment(sandbox: Sandbox | None = None, **changes: str) -> dict[str, str
 
 @define
 class Finished:
-    """What a process left: its exit code, and the bytes of its two streams."""
+    """The result of a process: its exit code, and the bytes of stdout and stderr."""
 
     code: int
     out: bytes
@@ -60,14 +60,14 @@ class Finished:
 async def start(
     *args: str, env: Mapping[str, str], stdout: int | IO[bytes] = -1, stderr: int | IO[bytes] = -1
 ) -> asyncio.subprocess.Process:
-    """Start the command, in pipes unless told otherwise."""
+    """Start the command, in pipes by default."""
     return await asyncio.create_subprocess_exec(
         *COMMAND, *args, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr
     )
 
 
 async def finish(process: asyncio.subprocess.Process) -> Finished:
-    """Wait for the command's end, and collect what it wrote."""
+    """Wait for the end of the command, and collect its output."""
     out, err = await process.communicate()
     assert process.returncode is not None
     return Finished(process.returncode, out or b"", err or b"")
@@ -86,11 +86,11 @@ class Terminal:
     _keyboard: int
     written: bytes = b""
     _more: asyncio.Event = field(factory=asyncio.Event)
-    _over: bool = False
+    _closed: bool = False
 
     @property
     def text(self) -> str:
-        """What was written, without the control codes and the spaces that nobody sees."""
+        """The output, without control codes and trailing spaces."""
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]| *\r", "", self.written.decode(errors="replace"))
 
     def press(self, keys: bytes) -> None:
@@ -98,23 +98,23 @@ class Terminal:
         os.write(self._keyboard, keys)
 
     async def shows(self, text: str | re.Pattern[str]) -> None:
-        """Wait until a text, or one of a pattern, was written."""
+        """Wait until the output contains a text, or a match of a pattern."""
         pattern = re.compile(re.escape(text)) if isinstance(text, str) else text
         while not pattern.search(self.text):
-            assert not self._over, f"{text!r} was not written in:\n{self.text}"
+            assert not self._closed, f"{text!r} is not in:\n{self.text}"
             self._more.clear()
             await self._more.wait()
 
     async def finish(self) -> int:
-        """Wait for the command's end and its last words; the exit code."""
+        """Wait for the end of the command and of its output; returns the exit code."""
         code = await self.process.wait()
-        while not self._over:
+        while not self._closed:
             self._more.clear()
             await self._more.wait()
         return code
 
     async def interrupt(self) -> int:
-        """Press Ctrl-C until the command ends: Python misses one that comes just before it reads a line."""
+        """Press Ctrl-C until the command ends: Python misses one that arrives just before it reads a line."""
         while True:
             self.press(b"\x03")
             with suppress(TimeoutError):
@@ -122,14 +122,14 @@ class Terminal:
                     return await self.finish()
 
     def receive(self) -> None:
-        """Take what was written; an error is how Linux tells that nobody can write any more."""
+        """Read output; Linux raises an error once the other end is closed."""
         try:
             chunk = os.read(self._keyboard, 65536)
         except OSError:
             chunk = b""
         self.written += chunk
-        self._over = not chunk
-        if self._over:
+        self._closed = not chunk
+        if self._closed:
             asyncio.get_running_loop().remove_reader(self._keyboard)
         self._more.set()
 
@@ -142,7 +142,7 @@ async def terminal(
     lines: int = 24,
     cwd: str | os.PathLike[str] | None = None,
 ) -> AsyncGenerator[Terminal]:
-    """Run the command on a terminal of 80 columns, its stdout elsewhere if told so."""
+    """Run the command on a terminal of 80 columns; `stdout` redirects its stdout."""
     keyboard, screen = pty.openpty()
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
     command = [sys.executable, "-W", "error", "-c", ON_A_TERMINAL, *args]
@@ -164,13 +164,13 @@ async def terminal(
 
 
 class Screen(io.StringIO):
-    """A terminal in this process, as far as a console can tell."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
     async def shows(self, text: str) -> None:
-        """Wait until a text was written."""
+        """Wait until the stream contains a text."""
         async with asyncio.timeout(10):
             while text not in self.getvalue():
                 await asyncio.sleep(0.005)

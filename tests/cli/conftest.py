@@ -1,4 +1,4 @@
-"""The commands in this process, against the sandbox."""
+"""Commands in the process of the tests, against the sandbox."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from voucherify_exports.cli.app import app
 
 @pytest.fixture
 def invoke(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
-    """Run a command in a thread, as its own loop needs; the environment names the sandbox."""
+    """Run a command in a thread, since it starts an event loop; the environment names the sandbox."""
     monkeypatch.chdir(tmp_path)
     for name in ("app_id", "app_token"):
         monkeypatch.setenv(f"VOUCHERIFY_{name.upper()}", getattr(sandbox, name))

@@ -1,4 +1,4 @@
-"""`objects` and `fields`, and what a shell completes."""
+"""`objects`, `fields`, and shell completion."""
 
 import json
 import re
@@ -12,24 +12,24 @@ from voucherify_exports.catalog import CATALOG
 
 class TestObjects:
     async def test_lists_them_all(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """Every object of the catalog has its line, and nothing is sent."""
+        """Each object of the catalog has a line, and no request is sent."""
         finished = await invoke("objects")
 
         assert [line.split()[0] for line in finished.stdout.splitlines()] == list(CATALOG)
         assert not sandbox.requests
 
     async def test_as_json(self, invoke: Invoke) -> None:
-        """`--json` has the number of fields by name, which are those that `fields` lists."""
+        """`--json` has the number of fields by object, as many as `fields` lists."""
         counts = json.loads((await invoke("objects", "--json")).stdout)
 
         for name in ("publication", "sku"):
-            told = json.loads((await invoke("fields", name, "--json")).stdout)
-            assert counts[name] == len(told["fields"])
+            document = json.loads((await invoke("fields", name, "--json")).stdout)
+            assert counts[name] == len(document["fields"])
 
 
 class TestFields:
-    async def test_tells_of_each(self, invoke: Invoke) -> None:
-        """A field has its type and title and a star for a default one; orders and filters follow."""
+    async def test_lists_them_all(self, invoke: Invoke) -> None:
+        """A field has its type, its title, and a star if it is a default; orders and filters follow."""
         lines = (await invoke("fields", "voucher")).stdout.splitlines()
 
         assert lines[1].split() == ["code", "*", "text", "Code"]
@@ -39,23 +39,25 @@ class TestFields:
 
     @pytest.mark.parametrize("name", CATALOG)
     async def test_as_json(self, invoke: Invoke, name: str) -> None:
-        """`--json` has the same, whatever the object."""
-        told = json.loads((await invoke("fields", name, "--json")).stdout)
+        """`--json` has the same for each object."""
+        document = json.loads((await invoke("fields", name, "--json")).stdout)
         entry = CATALOG[name]
 
-        assert told["exported_object"] == name
-        assert [each["name"] for each in told["fields"]] == [
+        assert document["exported_object"] == name
+        assert [each["name"] for each in document["fields"]] == [
             known.name for known in entry.fields if known.selectable
         ]
-        assert told["default_fields"] == list(entry.default_fields)
-        assert len(told["filters"]) == len(entry.filters)
+        assert document["default_fields"] == list(entry.default_fields)
+        assert len(document["filters"]) == len(entry.filters)
 
-    async def test_another_object(self, invoke: Invoke) -> None:
-        """What is not in the catalog is wrong usage."""
+    async def test_an_unknown_object(self, invoke: Invoke) -> None:
+        """An object that is not in the catalog is wrong usage."""
         finished = await invoke("fields", "vouchers")
 
         assert finished.exit_code == 2
-        assert "'vouchers' is none of voucher," in " ".join(finished.stderr.replace("│", " ").split())
+        assert "unknown object 'vouchers'; known are voucher," in " ".join(
+            finished.stderr.replace("│", " ").split()
+        )
 
 
 class TestCompletion:
@@ -72,13 +74,13 @@ class TestCompletion:
             ("fish", "create redemption --field voucher_c", {"voucher_code"}),
         ],
     )
-    async def test_of_a_shell(self, shell: str, typed: str, offered: set[str]) -> None:
-        """Objects, and the fields of the one that was named, come from the catalog."""
+    async def test_in_a_shell(self, shell: str, typed: str, offered: set[str]) -> None:
+        """Objects, and the fields of the object on the command line, come from the catalog."""
         words = f"voucherify-exports {typed}"
-        asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        variables = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
         if shell != "bash":
-            asked = {"_TYPER_COMPLETE_ARGS": words, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-        own = environment(_VOUCHERIFY_EXPORTS_COMPLETE=f"complete_{shell}", **asked)
+            variables = {"_TYPER_COMPLETE_ARGS": words, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        own = environment(_VOUCHERIFY_EXPORTS_COMPLETE=f"complete_{shell}", **variables)
         finished = await finish(await start(env=own))
 
         out = finished.out.decode()

@@ -1,4 +1,4 @@
-"""`get` and `wait`: what they print where, and what they exit with."""
+"""`get` and `wait`: output, exit codes, wrong usage, and secrets."""
 
 import json
 import math
@@ -22,15 +22,15 @@ FAULTS: dict[str, tuple[dict[str, Any], int]] = {
 
 
 async def url_of(sandbox: Sandbox, export_id: str) -> str:
-    """A result URL up to its token, which changes from answer to answer."""
+    """A result URL up to its token, which differs in each response."""
     async with ExportsClient(sandbox.app_id, sandbox.app_token, base_url=sandbox.url) as client:
         export = await client.get_export(export_id)
     return str(export.result_url).partition("=")[0] + "="
 
 
 class TestGet:
-    async def test_says_what_is_known(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """The human form has a line for each fact, and the result URL unbroken."""
+    async def test_shows_an_export(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """Each property has a line; the result URL is not wrapped."""
         sandbox.fail(body=wire(user_id="user_1", archived=[True]))
         finished = await invoke("get", ID)
 
@@ -50,18 +50,18 @@ class TestGet:
         assert (finished.exit_code, finished.stderr) == (0, "")
 
     @pytest.mark.parametrize(("status", "result"), [("IN_PROGRESS", "not yet"), ("ERROR", "none")])
-    async def test_says_that_there_is_no_result(
+    async def test_an_export_without_a_result(
         self, invoke: Invoke, sandbox: Sandbox, status: str, result: str
     ) -> None:
-        """An export without a file is shown as well, and is no failure of the command."""
+        """An export without a file is shown, too, with exit code 0."""
         sandbox.fail(body=running(status, parameters=..., channel=None))
         finished = await invoke("get", ID)
 
         assert finished.stdout.splitlines()[-1] == f"result   {result}"
         assert finished.exit_code == 0
 
-    async def test_shows_no_control_code_of_others(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """What a server sends cannot steer the terminal."""
+    async def test_shows_no_control_code(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """Control codes in a response are escaped."""
         sandbox.fail(body=wire(channel="\x1b[2J\nstatus DONE", **{"\x1b]0;": "x"}))
         finished = await invoke("get", ID)
 
@@ -69,7 +69,7 @@ class TestGet:
         assert r"\x1b[2J status DONE" in finished.stdout
 
     async def test_json_is_the_apis(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--json` gives the object back as it came, token and unknown properties included."""
+        """`--json` prints the object as the API sent it, with its token and unknown properties."""
         sent = wire(archived=True, channel="Łódź\x9b")
         sandbox.fail(body=sent)
         finished = await invoke("get", ID, "--json")
@@ -79,9 +79,9 @@ class TestGet:
 
     @pytest.mark.parametrize("fault", FAULTS)
     async def test_exit_codes(self, invoke: Invoke, sandbox: Sandbox, fault: str) -> None:
-        """Each kind of failure is one line on stderr, nothing on stdout, and a code of its own."""
-        answer, code = FAULTS[fault]
-        sandbox.fail(times=None, **answer)
+        """Each kind of failure has its exit code, an error line on stderr, and nothing on stdout."""
+        response, code = FAULTS[fault]
+        sandbox.fail(times=None, **response)
         finished = await invoke("get", "exp_1")
 
         assert finished.exit_code == code
@@ -89,8 +89,8 @@ class TestGet:
         assert finished.stderr.splitlines()[-1].startswith("Error: GET /v1/exports/exp_1: ")
         assert len(finished.stderr.splitlines()) == (2 if fault == "rate limit" else 1)
 
-    async def test_no_answer(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """A server that does not speak TLS is a failure of the network."""
+    async def test_no_response(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """A server without TLS at an https URL is a network error."""
         finished = await invoke("get", "exp_1", "--base-url", sandbox.url.replace("http:", "https:"))
 
         assert finished.exit_code == 7
@@ -99,7 +99,7 @@ class TestGet:
 
 class TestWait:
     async def test_prints_the_urls_in_order(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """The result URLs are alone on stdout, one a line, in the order of the ids, each once."""
+        """Stdout has only the result URLs, one a line, in the order of the ids, each once."""
         ids = [sandbox.add_export(kind) for kind in ("customer", "order", "voucher")]
         finished = await invoke("wait", ids[2], ids[0], ids[1], ids[0])
 
@@ -112,8 +112,8 @@ class TestWait:
         )
         assert finished.exit_code == 0
 
-    async def test_one_failure_spoils_no_other(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """What is DONE is printed all the same; each failure has its line, and the worst one the code."""
+    async def test_one_failure_ends_no_other_wait(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """URLs of DONE exports are printed; each failure has a line; the highest exit code counts."""
         done, failed = sandbox.add_export("customer"), sandbox.add_export("order", outcome="ERROR")
         finished = await invoke("wait", failed, "exp_nope", done)
 
@@ -127,11 +127,11 @@ class TestWait:
         assert finished.exit_code == 4
 
     async def test_an_export_in_error(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """An export that ends in ERROR alone is exit code 1."""
+        """If all that fails is an export that ended in ERROR, the exit code is 1."""
         assert (await invoke("wait", sandbox.add_export("order", outcome="ERROR"))).exit_code == 1
 
     async def test_timeout(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """When the time is over, the last status is told."""
+        """After the timeout, the last status is reported."""
         sandbox.fail(times=None, body=running())
         finished = await invoke("wait", ID, "--timeout", "0")
 
@@ -141,30 +141,29 @@ class TestWait:
         assert last.startswith(f"Error: Export {ID} was still IN_PROGRESS after 0.0 s")
 
     @pytest.mark.parametrize("fault", ["credentials", "permission", "plan"])
-    async def test_what_concerns_all_is_said_once(self, invoke: Invoke, sandbox: Sandbox, fault: str) -> None:
-        """A failure of the credentials or the plan is not repeated for each export."""
-        answer, code = FAULTS[fault]
-        sandbox.fail(times=None, **answer)
+    async def test_a_failure_of_the_project_is_reported_once(
+        self, invoke: Invoke, sandbox: Sandbox, fault: str
+    ) -> None:
+        """An error of the credentials or the plan is not repeated for each export."""
+        response, code = FAULTS[fault]
+        sandbox.fail(times=None, **response)
         finished = await invoke("wait", "exp_1", "exp_2", "exp_3")
 
         assert finished.exit_code == code
         assert sum(line.startswith("Error: ") for line in finished.stderr.splitlines()) == 1
 
-    async def test_spent_quota(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """A quota that is spent for longer than the wait may take is told at once, and once."""
+    async def test_exhausted_quota(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """A quota that stays exhausted beyond the timeout is reported at once, and once."""
         sandbox.fail(times=None, status=429, headers={"Retry-After": "86400"})
         finished = await invoke("wait", "exp_1", "exp_2", "exp_3")
 
         lines = finished.stderr.splitlines()
         assert finished.exit_code == 5
-        assert (
-            sum(line.startswith("The project's quota is spent: nothing is sent before ") for line in lines)
-            == 1
-        )
+        assert sum(line.startswith("The quota is used up; no request is sent before ") for line in lines) == 1
         assert sum(line.startswith("Error: ") for line in lines) == 1
 
-    async def test_an_unknown_status_is_no_end(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """A status that this version does not know is told, with the package's own warning of it."""
+    async def test_an_unknown_status_is_not_final(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """An unknown status is printed, after the warning that the package logs."""
         sandbox.fail(times=None, body=running("ON_HOLD_IN_CLI"))
         finished = await invoke("wait", ID, "--timeout", "0")
 
@@ -192,8 +191,8 @@ class TestUsage:
         ],
         ids=" ".join,
     )
-    async def test_what_cannot_be_right(self, invoke: Invoke, sandbox: Sandbox, args: list[str]) -> None:
-        """Wrong arguments are exit code 2 and told on stderr alone; nothing is sent for them."""
+    async def test_wrong_arguments(self, invoke: Invoke, sandbox: Sandbox, args: list[str]) -> None:
+        """Wrong arguments are reported on stderr with exit code 2; no request is sent."""
         finished = await invoke(*args)
 
         assert finished.exit_code == 2
@@ -206,45 +205,44 @@ class TestUsage:
     @pytest.mark.parametrize("option", ["--app-token", "--token", "--auth"])
     @pytest.mark.parametrize("command", ["get", "wait"])
     async def test_no_option_takes_a_secret(self, invoke: Invoke, command: str, option: str) -> None:
-        """Options can be read in the list of processes."""
+        """The list of processes shows options, so no option takes the token."""
         finished = await invoke(command, "exp_1", option, "secret")
 
         assert finished.exit_code == 2
         assert "No such option" in finished.stderr
 
-    async def test_a_wait_without_end(self, invoke: Invoke, sandbox: Sandbox) -> None:
+    async def test_a_wait_without_timeout(self, invoke: Invoke, sandbox: Sandbox) -> None:
         """`--timeout inf` is allowed."""
         finished = await invoke("wait", sandbox.add_export("order"), "--timeout", str(math.inf))
 
         assert finished.exit_code == 0
 
-    async def test_help_says_the_exit_codes(self, invoke: Invoke) -> None:
-        """`--help` lists the commands and the exit codes."""
+    async def test_help(self, invoke: Invoke) -> None:
+        """`--help` lists the commands and the variables."""
         finished = await invoke("--help")
 
         words = " ".join(finished.stdout.split())
         assert all(command in words for command in ("demo", "get", "wait", "VOUCHERIFY_APP_TOKEN"))
-        assert "5 quota, 6 timed out, 7 network or server" in words
 
     async def test_without_a_command(self, invoke: Invoke) -> None:
-        """The bare command shows its help."""
+        """Without a command, the help is shown."""
         assert "Usage:" in (await invoke()).output
 
 
-class TestWhere:
+class TestProject:
     @pytest.mark.parametrize("name", ["VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN"])
     async def test_missing_credentials_are_named(self, invoke: Invoke, name: str) -> None:
-        """What the environment lacks is told by name."""
+        """The error names the variable that is missing."""
         finished = await invoke("get", "exp_1", **{name: ""})
 
         assert finished.exit_code == 3
         assert finished.stderr == (
-            f"Error: keys are missing: set {name} in the environment or in .env;"
-            " to look around without any: voucherify-exports demo\n"
+            f"Error: credentials are missing: set {name} in the environment or in .env;"
+            " the demo needs none: voucherify-exports demo\n"
         )
 
     async def test_base_url_wins_over_the_environment(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--base-url` leads elsewhere than VOUCHERIFY_BASE_URL."""
+        """`--base-url` takes precedence over VOUCHERIFY_BASE_URL."""
         async with Sandbox(app_id=sandbox.app_id, app_token=sandbox.app_token) as other:
             export_id = other.add_export("order")
             finished = await invoke("get", export_id, "--base-url", other.url)
@@ -253,7 +251,7 @@ class TestWhere:
         assert not sandbox.requests
 
     async def test_cluster_wins_over_the_environment(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--cluster` is heard though VOUCHERIFY_BASE_URL is set; one that cannot be is refused."""
+        """`--cluster` takes precedence over VOUCHERIFY_BASE_URL; an invalid one is an error."""
         finished = await invoke("wait", "exp_1", "--cluster", "us1/api")
 
         assert finished.exit_code == 3
@@ -261,7 +259,7 @@ class TestWhere:
         assert not sandbox.requests
 
     async def test_plain_http_is_refused(self, invoke: Invoke) -> None:
-        """Credentials never travel in the clear."""
+        """Credentials are never sent unencrypted to another host."""
         finished = await invoke("get", "exp_1", "--base-url", "http://api.example.com")
 
         assert finished.exit_code == 3
@@ -274,7 +272,7 @@ class TestSecrets:
     async def test_no_error_shows_one(
         self, invoke: Invoke, sandbox: Sandbox, command: str, status: int
     ) -> None:
-        """Whatever a careless server quotes, no line of ours holds a credential or a download token."""
+        """No output holds a credential or a download token, even if the response quotes them."""
         quoted = f"{sandbox.app_id} {sandbox.app_token} {RESULT_URL}"
         body = {"message": quoted, "details": quoted, "id": quoted}
         sandbox.fail(times=None, status=status, body=body)

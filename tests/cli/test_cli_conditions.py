@@ -1,11 +1,11 @@
-"""Filters as they are typed."""
+"""Conditions of `--where`."""
 
 import pytest
 import typer
 
-from voucherify_exports.cli.conditions import filters_of
+from voucherify_exports.cli.conditions import parse_filters
 
-RIGHT = [
+VALID = [
     ("code contains SUMMER 2026", {"code": {"conditions": {"$contains": ["SUMMER 2026"]}}}),
     ("created_at after 2026-01-01", {"created_at": {"conditions": {"$after": ["2026-01-01"]}}}),
     ("code in A, B,C", {"code": {"conditions": {"$in": ["A", "B", "C"]}}}),
@@ -22,28 +22,28 @@ RIGHT = [
     ("holder_id has_value", {"holder_id": {"conditions": {"$has_value": True}}}),
 ]
 
-WRONG = [
+INVALID = [
     ("code", "the second word must be one of"),
     ("code like X", "the second word must be one of not_contains, in, not_in"),
     ("code contains", "contains takes a value"),
     ("code has_value yes", "has_value takes no value"),
     ("active is yes", "'yes' is neither true nor false"),
-    ("value more_than much", "'much' is no number"),
+    ("value more_than much", "'much' is not a number"),
 ]
 
 
 class TestFilters:
-    @pytest.mark.parametrize(("text", "meant"), RIGHT)
-    def test_of_a_condition(self, text: str, meant: dict[str, object]) -> None:
-        """A field, an operator and the rest: numbers and truths as the field or the operator has them."""
-        filters = filters_of([text], "voucher", is_any=False)
+    @pytest.mark.parametrize(("text", "expected"), VALID)
+    def test_of_a_condition(self, text: str, expected: dict[str, object]) -> None:
+        """A field, an operator and a value, whose type is that of the field or of the operator."""
+        filters = parse_filters([text], "voucher", is_any=False)
 
         assert filters is not None
-        assert filters.to_dict() == {"junction": "and", **meant}
+        assert filters.to_dict() == {"junction": "and", **expected}
 
     def test_of_several(self) -> None:
-        """Conditions of one field are both demanded; one of all is enough with `--any`."""
-        filters = filters_of(
+        """Conditions on one field are combined; with `--any`, one condition is enough."""
+        filters = parse_filters(
             ["created_at after 2026-01-01", "created_at before 2026-02-01", "code is A"],
             "voucher",
             is_any=True,
@@ -58,23 +58,23 @@ class TestFilters:
 
     def test_of_none(self) -> None:
         """Without conditions there are no filters."""
-        assert filters_of([], "voucher", is_any=False) is None
+        assert parse_filters([], "voucher", is_any=False) is None
 
-    def test_of_an_object_that_is_not_known(self) -> None:
-        """Then all values are text; the catalog complains later."""
-        filters = filters_of(["amount is 5"], "nothing", is_any=False)
+    def test_of_an_unknown_object(self) -> None:
+        """All values are text; `create_export` reports the object later."""
+        filters = parse_filters(["amount is 5"], "nothing", is_any=False)
 
         assert filters is not None
         assert filters.to_dict()["amount"] == {"conditions": {"$is": ["5"]}}
 
-    @pytest.mark.parametrize(("text", "problem"), WRONG)
-    def test_what_means_nothing(self, text: str, problem: str) -> None:
-        """It is told with the condition and the reason."""
-        with pytest.raises(typer.BadParameter, match=problem) as refused:
-            filters_of([text], "voucher", is_any=False)
-        assert repr(text) in str(refused.value)
+    @pytest.mark.parametrize(("text", "problem"), INVALID)
+    def test_an_invalid_condition(self, text: str, problem: str) -> None:
+        """The error has the condition and the reason."""
+        with pytest.raises(typer.BadParameter, match=problem) as raised:
+            parse_filters([text], "voucher", is_any=False)
+        assert repr(text) in str(raised.value)
 
     def test_the_same_twice(self) -> None:
-        """One field cannot have one operator twice."""
+        """The same operator twice for one field is an error."""
         with pytest.raises(typer.BadParameter, match="'code is B'"):
-            filters_of(["code is A", "code is B"], "voucher", is_any=False)
+            parse_filters(["code is A", "code is B"], "voucher", is_any=False)

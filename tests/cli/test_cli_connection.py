@@ -1,4 +1,4 @@
-"""Where the keys come from: options, the environment, `.env`, a person."""
+"""Credentials from options, the environment, `.env` and a prompt."""
 
 from pathlib import Path
 
@@ -19,48 +19,48 @@ def dotenv_of(sandbox: Sandbox) -> str:
 
 class TestDotenv:
     async def test_names_the_project(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """What the environment lacks comes from `.env` in the working directory."""
+        """Settings that the environment does not have come from `.env` in the working directory."""
         Path(".env").write_text(dotenv_of(sandbox))
         finished = await invoke("get", sandbox.add_export("order"), **NONE)
 
         assert (finished.exit_code, finished.stderr) == (0, "")
 
     async def test_the_environment_wins(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """Each key, and the place as a whole."""
+        """The environment takes precedence for each credential, and for cluster and URL together."""
         Path(".env").write_text("VOUCHERIFY_APP_TOKEN=other\nVOUCHERIFY_CLUSTER=us1.api\n")
         finished = await invoke("get", sandbox.add_export("order"))
 
         assert finished.exit_code == 0
 
-    async def test_that_cannot_be_read(self, invoke: Invoke) -> None:
-        """It is told, rather than passed over."""
+    async def test_an_unreadable_file(self, invoke: Invoke) -> None:
+        """An unreadable `.env` is an error."""
         Path(".env").write_bytes(b"VOUCHERIFY_APP_ID=\xff\n")
         finished = await invoke("get", "exp_1")
 
         assert finished.exit_code == 3
-        assert finished.stderr.startswith("Error: .env cannot be read: ")
+        assert finished.stderr.startswith("Error: cannot read .env: ")
 
 
 class TestOptions:
-    async def test_the_keys(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--app-id` and `--app-token-file` win over the environment."""
+    async def test_the_credentials(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """`--app-id` and `--app-token-file` take precedence over the environment."""
         Path("token").write_text(f"{sandbox.app_token}\n")
         wrong = {"VOUCHERIFY_APP_ID": "wrong", "VOUCHERIFY_APP_TOKEN": "wrong"}
-        keys = ["--app-id", sandbox.app_id, "--app-token-file", "token"]
-        finished = await invoke("get", sandbox.add_export("order"), *keys, **wrong)
+        options = ["--app-id", sandbox.app_id, "--app-token-file", "token"]
+        finished = await invoke("get", sandbox.add_export("order"), *options, **wrong)
 
         assert (finished.exit_code, finished.stderr) == (0, "")
 
     @pytest.mark.parametrize(
         ("content", "problem"),
         [
-            (None, "the app token cannot be read from token: No such file or directory"),
-            (b"\xff", "the app token cannot be read from token: it is not ASCII"),
-            (b"\n", "there is no app token in token"),
+            (None, "cannot read the app token from token: No such file or directory"),
+            (b"\xff", "cannot read the app token from token: it is not ASCII"),
+            (b"\n", "the app token file token is empty"),
         ],
     )
     async def test_a_file_without_token(self, invoke: Invoke, content: bytes | None, problem: str) -> None:
-        """It is told with the reason."""
+        """The error has the reason."""
         if content is not None:
             Path("token").write_bytes(content)
         finished = await invoke("get", "exp_1", "--app-token-file", "token")
@@ -68,7 +68,7 @@ class TestOptions:
         assert (finished.exit_code, finished.stderr) == (3, f"Error: {problem}\n")
 
     async def test_quiet(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--quiet` leaves the results, and the errors."""
+        """`--quiet` prints only results and errors."""
         done, failed = sandbox.add_export("order"), sandbox.add_export("order", outcome="ERROR")
         finished = await invoke("wait", done, failed, "-q")
 
@@ -77,9 +77,9 @@ class TestOptions:
         assert [line.partition(" ")[0] for line in finished.stderr.splitlines()] == ["Error:"]
 
 
-class TestQuestions:
-    async def test_asks_for_the_keys(self, sandbox: Sandbox) -> None:
-        """Who sits at a terminal is asked for what is missing, and the token is not shown."""
+class TestPrompts:
+    async def test_prompts_for_credentials(self, sandbox: Sandbox) -> None:
+        """On a terminal, missing credentials are prompted for, and the token is not echoed."""
         own = environment(VOUCHERIFY_BASE_URL=sandbox.url)
         async with terminal("get", sandbox.add_export("order"), env=own) as screen:
             await screen.shows("App id: ")
@@ -93,7 +93,7 @@ class TestQuestions:
         assert sandbox.app_token not in screen.text
 
     async def test_interrupted(self, sandbox: Sandbox) -> None:
-        """Ctrl-C instead of an answer is Ctrl-C."""
+        """Ctrl-C at a prompt interrupts the command."""
         async with terminal("get", "exp_1", env=environment(sandbox, VOUCHERIFY_APP_TOKEN="")) as screen:
             await screen.shows("App token: ")
             code = await screen.interrupt()

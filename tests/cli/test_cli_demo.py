@@ -1,4 +1,4 @@
-"""The demo, as somebody sees it who has just installed the package."""
+"""The demo, as a new user sees it."""
 
 import re
 import time
@@ -18,7 +18,7 @@ KINDS = [
 
 class TestDemo:
     async def test_in_a_pipe(self) -> None:
-        """Without a terminal the demo is plain lines: each change, the rows, the cost, what to do next."""
+        """Without a terminal the demo prints lines: each change, some rows, the requests, the next step."""
         started = time.monotonic()
         finished = await run("demo", env=environment(FORCE_COLOR="1", PYTHONIOENCODING="ascii"))
         took = time.monotonic() - started
@@ -31,7 +31,7 @@ class TestDemo:
             statuses = re.findall(rf"^exp_\w{{24}} {kind}: (\w+)$", text, re.MULTILINE)
             assert statuses[-1] == ("ERROR" if kind == "publication" else "DONE")
             assert statuses[:-1] in (["SCHEDULED", "IN_PROGRESS"], ["SCHEDULED"], ["IN_PROGRESS"], [])
-        assert text.count("IN_PROGRESS") > 1  # a busy machine may miss the one or other
+        assert text.count("IN_PROGRESS") > 1  # a busy machine may miss some
         assert "The first 3 of 100,000 rows of the customer file:\nName " in text
         assert re.search(
             r"^It took \d+\.\d s and \d+ requests; 1,\d{3} of this minute's 2,000 are left\.$",
@@ -42,7 +42,7 @@ class TestDemo:
         assert all(len(line) <= 80 for line in text.splitlines() if "\\u" not in line)
 
     async def test_on_a_terminal(self) -> None:
-        """On a terminal there is a live table of which the last state stays, and no colour with NO_COLOR."""
+        """On a terminal there is a live table, whose last state stays; NO_COLOR is honoured."""
         async with terminal("demo", env=environment(NO_COLOR="1")) as screen:
             for status in ("SCHEDULED", "IN_PROGRESS", "DONE"):
                 await screen.shows(f" {status} ")

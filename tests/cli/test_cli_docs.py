@@ -1,4 +1,4 @@
-"""The commands of the documentation, as a reader would type them."""
+"""The shell commands of the documentation, as a reader would type them."""
 
 import asyncio
 import re
@@ -40,14 +40,14 @@ def blocks(*, serve: bool, install: bool) -> list[object]:
 
 
 @pytest.mark.parametrize(("language", "block"), BLOCKS)
-def test_no_block_escapes(language: str, block: str) -> None:
-    """Each block is of a kind that is run: here, by `nox -s docs` or `airflow`, or by Sphinx."""
+def test_each_block_is_tested(language: str, block: str) -> None:
+    """Each block is of a kind that some test runs: here, in `nox -s docs` or `airflow`, or by Sphinx."""
     assert language in SHELL | RUN_BY_OTHERS | DRAWINGS, block
 
 
 @pytest.fixture
 def shell(sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
-    """The environment of a shell in which the command can be typed."""
+    """The environment of a shell that has the command."""
     command = tmp_path / "bin" / "voucherify-exports"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -W error -m voucherify_exports "$@"\n')
@@ -59,40 +59,40 @@ def shell(sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("language", "block"), blocks(serve=False, install=False))
 async def test_commands(language: str, block: str, shell: dict[str, str], tmp_path: Path) -> None:
-    """Each block of commands succeeds in a shell, and says what a console block shows."""
+    """Each block of commands succeeds in a shell, and prints what a console block shows."""
     if "curl " in block and not shutil.which("curl"):
         pytest.skip("curl is not installed")
     typed = re.findall(r"^\$ (.*)", block, re.MULTILINE) if language == "console" else [block]
     process = await asyncio.create_subprocess_shell(
         "\n".join(typed), cwd=tmp_path, env=shell, stdout=PIPE, stderr=STDOUT
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
 
-    assert process.returncode == 0, said
+    assert process.returncode == 0, output
     if language == "console":
-        assert [pattern(line) for line in said.decode().splitlines()] == shown(block)
+        assert [pattern(line) for line in output.decode().splitlines()] == shown(block)
 
 
 @pytest.mark.parametrize(("language", "block"), blocks(serve=True, install=False))
 async def test_servers(language: str, block: str, shell: dict[str, str], tmp_path: Path) -> None:
-    """A command that serves until Ctrl-C says what its block shows; on a free port, as 8080 may be taken."""
+    """A command that serves until Ctrl-C prints what its block shows; 8080 becomes a free port."""
     command = block.splitlines()[0].removeprefix("$ ").replace("--port 8080", "--port 0")
     process = await asyncio.create_subprocess_shell(
         f"exec {command}", cwd=tmp_path, env=shell, stdout=PIPE, stderr=STDOUT
     )
     assert process.stdout is not None
     async with asyncio.timeout(20):
-        said = [(await process.stdout.readline()).decode().rstrip("\n") for _ in shown(block)]
+        output = [(await process.stdout.readline()).decode().rstrip("\n") for _ in shown(block)]
     process.send_signal(signal.SIGINT)
     await process.communicate()
 
-    assert [pattern(line) for line in said] == shown(block)
+    assert [pattern(line) for line in output] == shown(block)
     assert process.returncode == 0
 
 
 @pytest.mark.parametrize(("language", "block"), blocks(serve=False, install=True))
 def test_installations(language: str, block: str) -> None:
-    """What is to be installed is this package, with extras that it has; .ci/run types the front page's."""
+    """An install command installs this package, with extras that exist; it is not run here."""
     extras = {
         name
         for names in re.findall(r"(?:voucherify-exports|\.)\[(.*?)\]", block)
@@ -108,6 +108,6 @@ def shown(block: str) -> list[str]:
 
 
 def pattern(line: str) -> str:
-    """A line without what chance decides."""
+    """A line without ports, versions, times, ids and credentials."""
     line = re.sub(r"127\.0\.0\.1:\d+|\d+(\.\d+)+", "…", line)
     return re.sub(r"exp_\w+|app_id=\w+…|(?<=VOUCHERIFY_APP_ID=)\S+|(?<=_TOKEN=)\S+", "…", line)

@@ -1,4 +1,4 @@
-"""`list`, `create` and `delete`, and what `wait` takes and gives besides."""
+"""`list`, `create`, `delete`, and the arguments and JSON of `wait`."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from voucherify_exports import ExportsClient, Sandbox
 
 
 async def ids_of(sandbox: Sandbox) -> set[str]:
-    """The exports that are there."""
+    """The ids of all exports."""
     async with ExportsClient(sandbox.app_id, sandbox.app_token, base_url=sandbox.url) as client:
         return {export.id async for export in client.list_exports()}
 
 
 class TestList:
     async def test_shows_the_newest_first(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """A line for each: id, object, status and time, within 80 columns."""
+        """Each export has a line of at most 80 columns: id, object, status and time."""
         old = sandbox.add_export("voucher_transactions", created_at=datetime(2026, 1, 1, 9, 5, tzinfo=UTC))
         new = sandbox.add_export("order", created_at=datetime(2026, 1, 2, tzinfo=UTC))
         sandbox.finish(old)
@@ -31,7 +31,7 @@ class TestList:
         assert (finished.exit_code, finished.stderr) == (0, "")
 
     async def test_filters(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--status` and `--object` choose, and can be given again."""
+        """`--status` and `--object` filter, and are repeatable."""
         done, failed, other = (
             sandbox.add_export("order"),
             sandbox.add_export("order", outcome="ERROR"),
@@ -49,25 +49,25 @@ class TestList:
         assert await listed("--status", "DONE", "--status", "ERROR", "--object", "order") == {done, failed}
 
     async def test_all(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """It looks at the newest 100, and says so, or at all."""
+        """The newest 100 are searched, and a line says so; `--all` searches all."""
         ids = {sandbox.add_export("order") for _ in range(105)}
         newest = await invoke("list")
         everything = await invoke("list", "--all")
 
         assert len(newest.stdout.splitlines()) == 100
-        assert newest.stderr == "These are of the newest 100 of 105 exports: --all looks at all.\n"
+        assert newest.stderr == "Searched the newest 100 of 105 exports; --all searches them all.\n"
         assert {line.split()[0] for line in everything.stdout.splitlines()} == ids
         assert everything.stderr == ""
 
     async def test_json(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--json` gives a line of the API's JSON for each."""
+        """`--json` prints the JSON of the API, a line for each."""
         export_id = sandbox.add_export("order")
         finished = await invoke("list", "--json")
 
         assert [json.loads(line)["id"] for line in finished.stdout.splitlines()] == [export_id]
 
     async def test_into_head(self, sandbox: Sandbox) -> None:
-        """When nobody reads on, nothing more is asked for."""
+        """When stdout is closed, no further page is requested."""
         for _ in range(201):
             sandbox.add_export("order")
         reader, writer = os.pipe()
@@ -82,7 +82,7 @@ class TestList:
 
 class TestCreate:
     async def test_prints_the_id(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """The id alone is on stdout, and everything that was asked for arrived."""
+        """Stdout has only the id, and the API received all options."""
         finished = await invoke(
             *("create", "voucher", "--field", "code", "--field", "value", "--order", "-created_at"),
             *("--where", "created_at after 2026-01-01", "--where", "code contains SUMMER"),
@@ -102,33 +102,34 @@ class TestCreate:
         }
 
     async def test_json(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--json` gives the API's."""
-        told = json.loads((await invoke("create", "order", "--json")).stdout)
+        """`--json` prints the JSON of the API."""
+        document = json.loads((await invoke("create", "order", "--json")).stdout)
 
-        assert told["exported_object"] == "order"
-        assert {told["id"]} == await ids_of(sandbox)
+        assert document["exported_object"] == "order"
+        assert {document["id"]} == await ids_of(sandbox)
 
     @pytest.mark.parametrize(
-        "args",
+        ("args", "advice"),
         [
-            ("vouchers",),
-            ("voucher", "--field", "cod"),
-            ("voucher", "--order", "cod"),
-            ("voucher", "--where", "cod is A"),
-            ("voucher", "--where", "code like A"),
+            (("vouchers",), "--unchecked"),
+            (("voucher", "--field", "cod"), "--unchecked"),
+            (("voucher", "--order", "cod"), "--unchecked"),
+            (("voucher", "--where", "cod is A"), "--unchecked"),
+            (("voucher", "--where", "code like A"), "must be one of"),
         ],
     )
-    async def test_what_is_not_known(self, invoke: Invoke, sandbox: Sandbox, args: tuple[str, ...]) -> None:
-        """A slip is wrong usage, and nothing is sent."""
+    async def test_a_typo(self, invoke: Invoke, sandbox: Sandbox, args: tuple[str, ...], advice: str) -> None:
+        """A typo is wrong usage; the error says what to do, and no request is sent."""
         finished = await invoke("create", *args)
 
         assert finished.exit_code == 2
         assert "─ Error ─" in finished.stderr
-        assert "strict=" not in finished.stderr
+        assert advice in finished.stderr
+        assert "=False" not in finished.stderr
         assert not sandbox.requests
 
     async def test_unchecked(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--unchecked` leaves it to Voucherify."""
+        """`--unchecked` leaves the check to Voucherify."""
         finished = await invoke("create", "voucher", "--field", "cod", "--unchecked")
 
         assert len(sandbox.requests) == 1
@@ -137,8 +138,8 @@ class TestCreate:
 
 
 class TestDelete:
-    async def test_without_asking(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--yes` deletes at once, and says so."""
+    async def test_without_confirmation(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """`--yes` deletes at once, with a line for each export."""
         ids = [sandbox.add_export("order") for _ in range(3)]
         finished = await invoke("delete", *ids[:2], "--yes")
 
@@ -146,37 +147,37 @@ class TestDelete:
         assert (finished.exit_code, finished.stdout) == (0, "")
         assert await ids_of(sandbox) == {ids[2]}
 
-    async def test_nobody_to_ask(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """In a script, `--yes` is needed."""
+    async def test_without_a_terminal(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """Without a terminal, `--yes` is required."""
         finished = await invoke("delete", "exp_1")
 
         assert finished.exit_code == 2
-        assert "--yes deletes without asking" in finished.stderr
+        assert "--yes deletes" in finished.stderr
         assert not sandbox.requests
 
-    async def test_what_is_not_there(self, invoke: Invoke) -> None:
-        """It is not found."""
+    async def test_an_unknown_id(self, invoke: Invoke) -> None:
+        """It is reported as not found."""
         assert (await invoke("delete", "exp_nope", "-y")).exit_code == 4
 
     @pytest.mark.parametrize(
-        ("key", "code", "said"), [(b"y\n", 0, "deleted"), (b"n\n", 130, "Nothing is deleted.")]
+        ("key", "code", "text"), [(b"y\n", 0, "deleted"), (b"n\n", 130, "Nothing was deleted.")]
     )
     @pytest.mark.parametrize("count", [1, 2])
-    async def test_asks(self, sandbox: Sandbox, key: bytes, code: int, said: str, count: int) -> None:
-        """On a terminal it asks, and takes no for an answer."""
+    async def test_asks(self, sandbox: Sandbox, key: bytes, code: int, text: str, count: int) -> None:
+        """On a terminal it asks for confirmation."""
         ids = [sandbox.add_export("order") for _ in range(count)]
         async with terminal("delete", *ids, env=environment(sandbox)) as screen:
             await screen.shows(
-                f"Delete {ids[0] if count == 1 else '2 exports'} with its file for good? [y/N]"
+                f"Permanently delete {f'{ids[0]} and its file' if count == 1 else '2 exports'}? [y/N]"
             )
             screen.press(key)
             assert await screen.finish() == code
 
-        assert said in screen.text
+        assert text in screen.text
         assert await ids_of(sandbox) == (set() if code == 0 else set(ids))
 
     async def test_interrupted(self, sandbox: Sandbox) -> None:
-        """Ctrl-C instead of an answer deletes nothing."""
+        """Ctrl-C at the prompt deletes nothing."""
         export_id = sandbox.add_export("order")
         async with terminal("delete", export_id, env=environment(sandbox)) as screen:
             await screen.shows("[y/N]")
@@ -188,7 +189,7 @@ class TestDelete:
 
 class TestWait:
     async def test_ids_from_stdin(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """Without ids they are read from stdin."""
+        """Without arguments, the ids are read from stdin."""
         ids = [sandbox.add_export("order") for _ in range(2)]
         finished = await invoke("wait", stdin="\n".join(ids) + "\n")
 
@@ -196,32 +197,32 @@ class TestWait:
         assert len(finished.stdout.splitlines()) == 2
 
     async def test_no_ids(self, invoke: Invoke) -> None:
-        """None at all is wrong usage, on a terminal, too."""
+        """No ids at all is wrong usage."""
         finished = await invoke("wait", stdin="\n")
 
         assert finished.exit_code == 2
-        assert "name at least one export" in finished.stderr
+        assert "give at least one id" in finished.stderr
 
     async def test_no_ids_on_a_terminal(self, sandbox: Sandbox) -> None:
-        """A person is not left in front of a silent command."""
+        """On a terminal, the command does not wait for input."""
         async with terminal("wait", env=environment(sandbox)) as screen:
             assert await screen.finish() == 2
 
-        assert "name at least one export" in screen.text
+        assert "give at least one id" in screen.text
 
     async def test_json(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--json` has a line for each in the order of the ids: the export, or its error."""
+        """`--json` prints a line for each id, in their order: the export, or the error."""
         done, failed = sandbox.add_export("order"), sandbox.add_export("sku", outcome="ERROR")
         finished = await invoke("wait", failed, done, "exp_nope", "--json")
 
-        told = [json.loads(line) for line in finished.stdout.splitlines()]
-        assert [each["id"] for each in told] == [failed, done, "exp_nope"]
-        assert told[1]["status"] == "DONE"
-        assert "ERROR" in told[0]["error"]
+        documents = [json.loads(line) for line in finished.stdout.splitlines()]
+        assert [each["id"] for each in documents] == [failed, done, "exp_nope"]
+        assert documents[1]["status"] == "DONE"
+        assert "ERROR" in documents[0]["error"]
         assert finished.exit_code == 4
 
-    async def test_what_create_printed(self, sandbox: Sandbox) -> None:
-        """`create` and `wait` go together."""
+    async def test_the_output_of_create(self, sandbox: Sandbox) -> None:
+        """`wait` takes the id that `create` prints."""
         created = await run("create", "order", env=environment(sandbox))
         finished = await run("wait", created.out.decode().strip(), env=environment(sandbox))
 

@@ -1,4 +1,4 @@
-"""`download` and `run`: files, and what becomes of them when somebody interrupts."""
+"""`download` and `run`: files, and what an interruption leaves."""
 
 import asyncio
 import json
@@ -17,13 +17,13 @@ from voucherify_exports import Sandbox
 
 @pytest.fixture
 async def slow() -> AsyncIterator[Sandbox]:
-    """A sandbox where nothing is ever finished by itself."""
+    """A sandbox whose exports stay IN_PROGRESS."""
     async with Sandbox(scheduled_for=0, in_progress_for=3600) as sandbox:
         yield sandbox
 
 
 def done(sandbox: Sandbox, *, rows: int = 100) -> str:
-    """An export that is finished."""
+    """The id of a finished export."""
     export_id = sandbox.add_export("order", rows=rows)
     sandbox.finish(export_id)
     return export_id
@@ -31,7 +31,7 @@ def done(sandbox: Sandbox, *, rows: int = 100) -> str:
 
 class TestDownload:
     async def test_a_file(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """The CSV as it is, and its size on stderr."""
+        """The CSV is saved unchanged, and its size is printed on stderr."""
         finished = await invoke("download", done(sandbox), "-o", "orders.csv")
 
         assert (finished.exit_code, finished.stdout) == (0, "")
@@ -40,7 +40,7 @@ class TestDownload:
         assert [str(each) for each in Path().iterdir()] == ["orders.csv"]
 
     async def test_a_table(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """By its suffix, with the names that were asked for."""
+        """The suffix selects the format, `--names` the column names."""
         export_id = done(sandbox)
         assert (await invoke("download", export_id, "-o", "orders.jsonl")).exit_code == 0
         assert (await invoke("download", export_id, "-o", "titles.jsonl", "--names", "header")).exit_code == 0
@@ -53,7 +53,7 @@ class TestDownload:
         assert "source_id" not in titles
 
     async def test_to_stdout(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """With - the bytes come on stdout, and nothing is said."""
+        """With -, the bytes go to stdout, and nothing else is printed."""
         export_id = done(sandbox)
         await invoke("download", export_id, "-o", "orders.csv")
         finished = await invoke("download", export_id, "-o", "-")
@@ -70,17 +70,17 @@ class TestDownload:
             ("a/b", "x.csv", 2),
         ],
     )
-    async def test_what_cannot_be(
+    async def test_wrong_arguments(
         self, invoke: Invoke, sandbox: Sandbox, export_id: str, path: str, code: int
     ) -> None:
-        """Each has its exit code, and leaves nothing behind."""
+        """Each has its exit code, and leaves no file."""
         finished = await invoke("download", export_id, "-o", path)
 
         assert finished.exit_code == code
         assert not list(Path().iterdir())
 
     async def test_interrupted(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        """Ctrl-C keeps what has arrived, and says how to go on; the next one does."""
+        """Ctrl-C keeps the partial file and prints the command that resumes the download."""
         export_id = done(sandbox, rows=60_000)
         sandbox.fail(download=True, pause=0.2)
         path = tmp_path / "orders.csv"
@@ -90,7 +90,7 @@ class TestDownload:
             assert await screen.finish() == 130
 
         assert (
-            f"Interrupted. What has arrived is kept in {path}.part; to go on:"
+            f"Interrupted. The partial file is kept in {path}.part. To resume:"
             f" voucherify-exports download {export_id} -o {path}\n"
         ) in screen.text
         assert not path.exists()
@@ -99,8 +99,8 @@ class TestDownload:
         assert len(path.read_text().splitlines()) == 60_001
 
 
-async def arrival(folder: Path) -> None:
-    """Wait until a part is there."""
+async def partial_file(folder: Path) -> None:
+    """Wait until there is a partial file."""
     async with asyncio.timeout(20):
         while not any(each.suffix == ".part" for each in folder.rglob("*")):
             await asyncio.sleep(0.01)
@@ -108,7 +108,7 @@ async def arrival(folder: Path) -> None:
 
 class TestRun:
     async def test_to_parquet(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """Create, wait, download, convert: the statuses on stderr, and a table with types."""
+        """The statuses are printed on stderr, and the file is a table with types."""
         finished = await invoke(
             *("run", "redemption", "-o", "redemptions.parquet", "--field", "id", "--field", "order_amount"),
             *("--where", "created_at after 2020-01-01"),
@@ -122,24 +122,22 @@ class TestRun:
         assert table.schema.names == ["id", "order_amount"]
 
     async def test_quiet(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--quiet` says nothing at all."""
+        """With `--quiet`, nothing is printed."""
         finished = await invoke("run", "order", "-o", "orders.csv", "--quiet")
 
         assert (finished.exit_code, finished.output) == (0, "")
 
     @pytest.mark.parametrize(("path", "code"), [("x.xlsx", 2), ("nowhere/x.csv", 8), (".", 2)])
-    async def test_a_place_where_no_file_can_be(
-        self, invoke: Invoke, sandbox: Sandbox, path: str, code: int
-    ) -> None:
-        """It is told before anything is created."""
+    async def test_an_invalid_path(self, invoke: Invoke, sandbox: Sandbox, path: str, code: int) -> None:
+        """It is reported before an export is created."""
         finished = await invoke("run", "order", "-o", path)
 
         assert finished.exit_code == code
         assert "[Errno" not in finished.stderr
         assert not sandbox.requests
 
-    async def test_a_bad_cell(self, invoke: Invoke, sandbox: Sandbox) -> None:
-        """`--strict` makes it an error of the file."""
+    async def test_an_invalid_cell(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """`--strict` makes a cell of the wrong type an error."""
         sandbox.fail(download=True, body="ID,Amount\nord_1,much\n", content_type="text/csv")
         args = ["run", "order", "-o", "orders.parquet", "--field", "id", "--field", "amount", "--strict"]
         finished = await invoke(*args)
@@ -148,8 +146,8 @@ class TestRun:
         assert "Line 2, column 'Amount': cannot read 'much' as " in finished.stderr
         assert not list(Path().iterdir())
 
-    async def test_a_cell_that_does_not_fit(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        """Otherwise it is one line on stderr, even where warnings are errors."""
+    async def test_an_invalid_cell_without_strict(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        """Without `--strict` it is one line on stderr, even where warnings are errors."""
         sandbox.fail(download=True, body="ID,Amount\nord_1,much\n", content_type="text/csv")
         args = ["run", "order", "-o", str(tmp_path / "o.parquet"), "--field", "id", "--field", "amount"]
         finished = await finish(await start(*args, env=environment(sandbox)))
@@ -161,7 +159,7 @@ class TestRun:
         assert pyarrow.parquet.read_table(tmp_path / "o.parquet")["amount"].to_pylist() == ["much"]
 
     async def test_interrupted_while_it_waits(self, slow: Sandbox, tmp_path: Path) -> None:
-        """The export goes on, and one is told how to pick it up."""
+        """The export continues, and the commands that resume are printed."""
         path = tmp_path / "orders.csv"
         process = await start("run", "order", "-o", str(path), env=environment(slow))
         assert process.stderr is not None
@@ -173,12 +171,12 @@ class TestRun:
 
         assert finished.code == 130
         assert finished.err.decode().splitlines()[-1] == (
-            f"Interrupted. {export_id} goes on at Voucherify; to pick it up: voucherify-exports wait"
+            f"Interrupted. {export_id} continues at Voucherify. To resume: voucherify-exports wait"
             f" {export_id} && voucherify-exports download {export_id} -o {path}"
         )
 
-    async def test_interrupted_before_there_is_an_export(self, slow: Sandbox, tmp_path: Path) -> None:
-        """Then there is nothing to pick up."""
+    async def test_interrupted_before_an_export_exists(self, slow: Sandbox, tmp_path: Path) -> None:
+        """There is nothing to resume."""
         slow.fail(delay=math.inf)
         process = await start("run", "order", "-o", str(tmp_path / "x.csv"), env=environment(slow))
         async with asyncio.timeout(20):
@@ -188,21 +186,23 @@ class TestRun:
 
         assert (await finish(process)).err == b"Interrupted.\n"
 
-    async def test_interrupted_while_a_table_arrives(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        """What is to become a table begins again, and nothing is left behind."""
+    async def test_interrupted_while_it_saves_a_table(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        """The download of a table restarts from the beginning, and no file is left."""
         sandbox.fail(download=True, after=1000, pause=math.inf)
         path = tmp_path / "orders.jsonl"
         process = await start("run", "order", "-o", str(path), env=environment(sandbox))
-        await arrival(tmp_path)
+        await partial_file(tmp_path)
         process.send_signal(signal.SIGINT)
         finished = await finish(process)
 
         assert finished.code == 130
-        assert "Interrupted. To begin it again: voucherify-exports download exp_" in finished.err.decode()
+        assert (
+            "Interrupted. To restart the download: voucherify-exports download exp_" in finished.err.decode()
+        )
         assert list(tmp_path.iterdir()) == []
 
     async def test_on_a_terminal(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        """A live table while it waits, then a bar."""
+        """There is a live table during the wait, then a progress bar."""
         path = tmp_path / "orders.csv"
         async with terminal("run", "order", "-o", str(path), env=environment(sandbox)) as screen:
             code = await screen.finish()

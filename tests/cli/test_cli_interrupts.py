@@ -1,4 +1,4 @@
-"""Ctrl-C, and readers that go away."""
+"""Ctrl-C, and pipes whose reader has gone."""
 
 import asyncio
 import math
@@ -16,14 +16,14 @@ from voucherify_exports import Sandbox
 
 @pytest.fixture
 async def slow() -> AsyncIterator[Sandbox]:
-    """A sandbox where nothing is ever finished by itself."""
+    """A sandbox whose exports stay IN_PROGRESS."""
     async with Sandbox(scheduled_for=0, in_progress_for=3600) as sandbox:
         yield sandbox
 
 
 class TestInterrupts:
-    async def test_wait_says_how_to_go_on(self, slow: Sandbox) -> None:
-        """SIGINT ends the wait alone: what is done is printed, and how to wait for the rest is said."""
+    async def test_wait(self, slow: Sandbox) -> None:
+        """SIGINT ends only the wait: finished URLs are printed, and the command that waits for the rest."""
         pending, done = slow.add_export("order"), slow.add_export("customer")
         slow.finish(done)
         process = await start("wait", pending, done, env=environment(slow))
@@ -37,11 +37,12 @@ class TestInterrupts:
         assert finished.code == 130
         assert f"/{done}?token=".encode() in finished.out
         assert finished.err.decode() == (
-            f"Interrupted. 1 export goes on at Voucherify; to wait again: voucherify-exports wait {pending}\n"
+            "Interrupted. 1 export continues at Voucherify. To wait again:"
+            f" voucherify-exports wait {pending}\n"
         )
 
     async def test_ctrl_c_on_a_terminal(self, slow: Sandbox) -> None:
-        """Ctrl-C leaves the table as it was, the cursor visible, and the options in the advice."""
+        """After Ctrl-C the cursor is visible, and the printed command has the same options."""
         pending = slow.add_export("order")
         async with terminal("wait", pending, "--base-url", slow.url, env=environment(slow)) as screen:
             await screen.shows("IN_PROGRESS")
@@ -54,7 +55,7 @@ class TestInterrupts:
         assert screen.written.rfind(b"\x1b[?25h") > screen.written.rfind(b"\x1b[?25l")
 
     async def test_get(self, slow: Sandbox) -> None:
-        """A single request can be interrupted as well."""
+        """A single request can be interrupted."""
         slow.fail(delay=math.inf)
         process = await start("get", "exp_1", env=environment(slow))
         while not slow.requests:
@@ -68,10 +69,8 @@ class TestInterrupts:
 class TestClosedPipes:
     @pytest.mark.parametrize("command", ["get", "wait"])
     @pytest.mark.parametrize("outcome", ["DONE", "ERROR"])
-    async def test_results_that_nobody_reads(
-        self, sandbox: Sandbox, command: str, outcome: Literal["DONE", "ERROR"]
-    ) -> None:
-        """When the reader of stdout is gone, the command says nothing of it and keeps its exit code."""
+    async def test_stdout(self, sandbox: Sandbox, command: str, outcome: Literal["DONE", "ERROR"]) -> None:
+        """When stdout is closed, there is no error message, and the exit code is the same."""
         export_id = sandbox.add_export("order", outcome=outcome)
         reader, writer = os.pipe()
         os.close(reader)
@@ -84,8 +83,8 @@ class TestClosedPipes:
             line.startswith((export_id.encode(), b"Error: Export")) for line in finished.err.splitlines()
         )
 
-    async def test_progress_that_nobody_reads(self, sandbox: Sandbox) -> None:
-        """When the reader of stderr is gone, the results come nevertheless."""
+    async def test_stderr(self, sandbox: Sandbox) -> None:
+        """When stderr is closed, the results are still printed."""
         done, failed = sandbox.add_export("order"), sandbox.add_export("order", outcome="ERROR")
         reader, writer = os.pipe()
         os.close(reader)
@@ -97,21 +96,21 @@ class TestClosedPipes:
         assert f"/{done}?token=".encode() in finished.out
 
     async def test_demo_into_head(self) -> None:
-        """The demo ends as soon as nobody looks at it any more."""
+        """The demo ends when stdout is closed."""
         reader, writer = os.pipe()
         process = await start("demo", env=environment(), stdout=writer)
         os.close(writer)
-        first = await asyncio.to_thread(os.read, reader, 13)
+        start_of_output = await asyncio.to_thread(os.read, reader, 13)
         os.close(reader)
         finished = await finish(process)
 
-        assert first == b"Seven exports"
+        assert start_of_output == b"Seven exports"
         assert (finished.code, finished.err) == (0, b"")
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
     @pytest.mark.parametrize("command", ["get", "wait"])
     async def test_a_full_disk(self, sandbox: Sandbox, command: str) -> None:
-        """Results that cannot be written are an error, and told in one line."""
+        """Results that cannot be written are an error of one line."""
         export_id = sandbox.add_export("order")
         full = os.open("/dev/full", os.O_WRONLY)
         process = await start(command, export_id, env=environment(sandbox), stdout=full)
@@ -125,7 +124,7 @@ class TestClosedPipes:
 
 class TestNoControlCodes:
     async def test_in_a_pipe(self, sandbox: Sandbox) -> None:
-        """Neither stream of any command holds one, whatever the environment would have."""
+        """In a pipe no command prints control codes, not even with variables that force them."""
         forcing = environment(sandbox, **FORCING)
         done, failed = sandbox.add_export("order"), sandbox.add_export("order", outcome="ERROR")
         for args in (["wait", done, failed, "exp_nope"], ["get", done], ["get", "exp_nope"]):

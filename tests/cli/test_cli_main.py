@@ -1,4 +1,4 @@
-"""The way in: the console script, `python -m`, and what is said without the extra."""
+"""The entry points: the console script, `python -m`, and the error without the extra."""
 
 import subprocess
 import sys
@@ -32,40 +32,42 @@ def run_without(module: str, error: str = MISSING) -> subprocess.CompletedProces
 
 class TestTheExtra:
     @pytest.mark.parametrize("module", ["typer", "rich", "dotenv"])
-    def test_its_absence_is_told_in_one_line(self, module: str) -> None:
-        """Without its packages, stderr says what to install, and the exit code is that of wrong usage."""
+    def test_is_missing(self, module: str) -> None:
+        """Without a package of the extra, one line says what to install; the exit code is 2."""
         finished = run_without(module)
 
-        assert finished.stderr == "The command line needs an extra: pip install 'voucherify-exports[cli]'\n"
+        assert finished.stderr == (
+            f"Error: {module} is not installed: pip install 'voucherify-exports[cli]'\n"
+        )
         assert finished.stdout == ""
         assert finished.returncode == 2
 
-    @pytest.mark.parametrize("module", ["rich.live", "yarl", "voucherify_exports.cli.view"])
-    def test_nothing_else_is_taken_for_it(self, module: str) -> None:
-        """Another module that is missing is told as Python tells it."""
+    @pytest.mark.parametrize("module", ["rich.live", "yarl", "voucherify_exports.cli.status_display"])
+    def test_another_module_is_missing(self, module: str) -> None:
+        """Any other missing module is reported by Python."""
         finished = run_without(module)
 
         assert f"ModuleNotFoundError: No module named '{module}'" in finished.stderr
         assert finished.returncode == 1
 
 
-def test_interrupted_before_it_began() -> None:
-    """Ctrl-C while the command is still being imported is no traceback either."""
+def test_interrupted_during_the_import() -> None:
+    """Ctrl-C during the import prints no traceback."""
     finished = run_without("rich.live", "KeyboardInterrupt")
 
     assert (finished.returncode, finished.stderr) == (130, "Interrupted.\n")
 
 
-class TestTheWayIn:
+class TestEntryPoints:
     async def test_python_m(self) -> None:
-        """`python -m voucherify_exports --version` prints the version alone."""
+        """`python -m voucherify_exports --version` prints only the version."""
         finished = await run("--version", env=environment())
 
         assert finished.out == f"voucherify-exports {voucherify_exports.__version__}\n".encode()
         assert (finished.code, finished.err) == (0, b"")
 
     def test_console_script(self) -> None:
-        """The script that is installed is the same function."""
+        """The installed script calls the same function."""
         (script,) = entry_points(group="console_scripts", name="voucherify-exports")
 
         assert script.load() is main

@@ -1,4 +1,4 @@
-"""The sandbox as a command: somebody starts it, points programs at it, and ends it."""
+"""`sandbox`: its options, its output, and its end."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ SETTINGS = ["VOUCHERIFY_BASE_URL", "VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN"]
 
 @asynccontextmanager
 async def serving(*args: str) -> AsyncGenerator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
-    """Run the command, and yield what its line for the shell sets."""
+    """Run the command, and yield the variables that its line for the shell sets."""
     process = await start("sandbox", *args, env=environment())
     assert process.stdout is not None
     try:
         async with asyncio.timeout(20):
             line = (await process.stdout.readline()).decode()
-        first, *settings = shlex.split(line)
-        assert first == "export"
+        command, *settings = shlex.split(line)
+        assert command == "export"
         yield process, dict(setting.split("=", 1) for setting in settings)
     finally:
         if process.returncode is None:
@@ -41,8 +41,8 @@ def http(settings: Mapping[str, str]) -> ClientSession:
 
 
 class TestSandbox:
-    async def test_its_line_leads_the_other_commands_there(self) -> None:
-        """With the printed settings, `wait` finds an export that was created over HTTP."""
+    async def test_its_line_for_the_shell(self) -> None:
+        """With the printed variables, `wait` finds an export that was created over HTTP."""
         async with serving() as (process, settings):
             assert list(settings) == SETTINGS
             async with (
@@ -59,13 +59,13 @@ class TestSandbox:
         assert waited.out.startswith(f"{url}/v1/exports/{export_id}?".encode())
         assert (ended.code, ended.out) == (0, b"")
         assert ended.err.decode() == (
-            f"The exports API is at {url} until Ctrl-C. To see and steer it:\n"
+            f"The exports API runs at {url} until Ctrl-C. Its control page:\n"
             f"  {url}/_sandbox/\n"
-            "For the shell of its clients, with its address and keys:\n"
+            "To use it, run this line in the shell of a client program:\n"
         )
 
     async def test_options(self) -> None:
-        """Keys, port, seed, plan and times are as they were asked for, quoted for the shell."""
+        """Credentials, port, rate limit and times are those of the options, quoted for the shell."""
         with socket.create_server(("127.0.0.1", 0)) as reserved:
             port = reserved.getsockname()[1]
         args = ["--app-id", "it's me", "--app-token", "t", "--port", str(port), "--rate-limit", "3/60"]
@@ -83,13 +83,13 @@ class TestSandbox:
         assert 59 < state["quota"]["ends_at"] - state["requests"][0]["at"] <= 60
 
     async def test_seed(self) -> None:
-        """Keys follow from the seed, so that the same command has the same."""
-        drawn = Sandbox(seed=7)
+        """The seed determines the credentials."""
+        expected = Sandbox(seed=7)
         async with serving("--seed", "7") as (_, settings):
-            assert [settings[name] for name in SETTINGS[1:]] == [drawn.app_id, drawn.app_token]
+            assert [settings[name] for name in SETTINGS[1:]] == [expected.app_id, expected.app_token]
 
     async def test_faults(self) -> None:
-        """Faults meet the requests from the start, in the order in which they are given."""
+        """Faults apply from the first request on, in the order of the options."""
         faults = ({"status": 503}, {"body": {"a": 1}, "times": 2}, {"truncate": True, "extra": "more"})
         options = [option for fault in faults for option in ("--fail", json.dumps(fault))]
         async with serving(*options) as (_, settings), http(settings) as session:
@@ -104,17 +104,17 @@ class TestSandbox:
         assert len(left) == 1
 
     async def test_all_addresses(self) -> None:
-        """Where the sandbox listens on all addresses, the printed one is that of loopback."""
+        """A sandbox that listens on all addresses prints the one of loopback."""
         async with serving("--host", "0.0.0.0") as (_, settings), http(settings) as session:
             assert settings["VOUCHERIFY_BASE_URL"].startswith("http://127.0.0.1:")
             async with session.get("/_sandbox/") as page:
                 assert page.status == 200
 
 
-class TestItsEnd:
+class TestEnd:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    async def test_while_requests_wait(self, number: signal.Signals) -> None:
-        """A signal is the usual end, also for a client that is in the middle of a request."""
+    async def test_during_a_request(self, number: signal.Signals) -> None:
+        """SIGINT and SIGTERM end it with exit code 0, even during a request."""
         async with serving() as (process, settings), http(settings) as session:
             await session.post("/_sandbox/faults", json={"pause": 3600, "after": 0})
             async with session.get("/v1/exports") as pausing:
@@ -126,7 +126,7 @@ class TestItsEnd:
         assert len(ended.err.splitlines()) == 3
 
     async def test_ctrl_c_on_a_terminal(self) -> None:
-        """After Ctrl-C there is nothing but the prompt."""
+        """After Ctrl-C nothing is printed."""
         async with terminal("sandbox", env=environment(NO_COLOR="1")) as screen:
             await screen.shows("VOUCHERIFY_APP_TOKEN=")
             await screen.shows("\n")
@@ -137,9 +137,9 @@ class TestItsEnd:
         assert re.search(r"VOUCHERIFY_APP_TOKEN=\S+\s+\^?C?\s*$", screen.text)
 
 
-class TestRefusals:
+class TestErrors:
     async def test_port_in_use(self) -> None:
-        """That another program has the port is said in one line, with what to do."""
+        """A port in use is an error of one line that says what to do."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             finished = await run("sandbox", "--port", str(port), env=environment())
@@ -151,7 +151,7 @@ class TestRefusals:
         )
 
     async def test_no_such_host(self) -> None:
-        """So is that there is no such host."""
+        """An unknown host is an error of one line, too."""
         finished = await run("sandbox", "--host", "nowhere.invalid", env=environment())
 
         (line,) = finished.err.decode().splitlines()
@@ -167,8 +167,8 @@ class TestRefusals:
             ("--in-progress-for", "-1"),
         ],
     )
-    async def test_values_that_say_nothing(self, invoke: Invoke, option: str, value: str) -> None:
-        """A value that cannot be read is wrong usage, of the option that is named."""
+    async def test_invalid_values(self, invoke: Invoke, option: str, value: str) -> None:
+        """An invalid value is wrong usage; the error names the option."""
         finished = await invoke("sandbox", f"{option}={value}")
 
         assert (finished.exit_code, finished.stdout) == (2, "")
@@ -183,8 +183,8 @@ class TestRefusals:
             ('{"status": 1}', "status must be an integer from 200 to 599, not 1"),
         ],
     )
-    async def test_faults_that_cannot_be(self, invoke: Invoke, fault: str, problem: str) -> None:
-        """What is wrong with a fault is told before anything is served."""
+    async def test_invalid_faults(self, invoke: Invoke, fault: str, problem: str) -> None:
+        """An invalid fault is reported before the sandbox starts."""
         finished = await invoke("sandbox", "--fail", fault)
 
         assert (finished.exit_code, finished.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""Draw docs/run.svg and docs/wait.svg: the command as it really runs, on a terminal of 80 columns."""
+"""Draw docs/run.svg and docs/wait.svg: the real command on a terminal of 80 columns."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -15,7 +15,7 @@ from voucherify_exports import Sandbox
 
 COLUMNS = 80
 FRAME, PROMPT, END = 0.2, 1.0, 4.0  # seconds
-WIDE, HIGH, MARGIN = 8.43, 19, 14  # pixels: a character of 14 px, a line, around it all
+WIDE, HIGH, MARGIN = 8.43, 19, 14  # pixels: the width of a character of 14 px, a line, the margin
 INK, PAPER = "#e6edf3", "#0d1117"
 COLOURS = {"red": "#ff7b72", "green": "#7ee787", "brown": "#e3b341", "blue": "#79c0ff"} | {
     "cyan": "#76e3ea",
@@ -26,19 +26,19 @@ COLOURS = {"red": "#ff7b72", "green": "#7ee787", "brown": "#e3b341", "blue": "#7
 KINDS = ["voucher", "redemption", "customer", "order", "publication", "product", "sku"]
 
 Line = tuple[tuple[int, str, str], ...]
-"""The pieces of a line: the column where each begins, its style, and its text."""
+"""The pieces of a line: the first column, the style and the text of each."""
 
 
 @frozen
 class Frame:
-    """What a terminal shows, and for how many seconds."""
+    """The content of a terminal, and how many seconds it is shown."""
 
     lines: tuple[Line, ...]
     seconds: float
 
 
 def frame_of(screen: pyte.Screen, seconds: float) -> Frame:
-    """What is on a screen now, without the spaces that nobody sees."""
+    """The current content of a screen, without trailing spaces."""
     lines = []
     for number in range(screen.lines):
         row = [screen.buffer[number][column] for column in range(screen.columns)]
@@ -60,9 +60,9 @@ def style_of(character: pyte.screens.Char) -> str:
 async def record(
     sandbox: Sandbox, folder: Path, command: str, *args: str, lines: int
 ) -> AsyncGenerator[Frame]:
-    """The frames of a command from its first letter to its end; `args` are what a shell would make of it."""
+    """The frames of a command, from its first letter to its end; `args` are its arguments, parsed."""
     screen = pyte.Screen(COLUMNS, lines)
-    screen.set_mode(pyte.modes.LNM)  # a line feed alone begins a line, as a terminal's driver has it
+    screen.set_mode(pyte.modes.LNM)  # a line feed starts a new line, as in a terminal driver
     stream = pyte.ByteStream(screen)
     stream.feed(b"$ ")
     yield frame_of(screen, PROMPT)
@@ -71,13 +71,13 @@ async def record(
         yield frame_of(screen, 0.03)
     stream.feed(b"\n")
     async with terminal(*args, env=environment(sandbox), lines=lines, cwd=folder) as running:
-        fed = 0
+        drawn = 0  # bytes
         while True:
-            over = running.process.returncode is not None
-            stream.feed(running.written[fed:])
-            fed = len(running.written)
+            has_ended = running.process.returncode is not None
+            stream.feed(running.written[drawn:])
+            drawn = len(running.written)
             yield frame_of(screen, FRAME)
-            if over:
+            if has_ended:
                 break
             await asyncio.sleep(FRAME)
     stream.feed(b"$ ")
@@ -85,15 +85,15 @@ async def record(
 
 
 def merged(frames: list[Frame]) -> list[Frame]:
-    """The frames with those that are alike made one."""
+    """The frames, with equal neighbours merged into one."""
     return [
-        Frame(lines, sum(frame.seconds for frame in alike))
-        for lines, alike in groupby(frames, key=lambda frame: frame.lines)
+        Frame(lines, sum(frame.seconds for frame in equal))
+        for lines, equal in groupby(frames, key=lambda frame: frame.lines)
     ]
 
 
 def draw(frames: list[Frame]) -> str:
-    """An SVG that shows frame after frame, by moving a film; first the last, which tells most."""
+    """An SVG that shows the frames as a film; it starts with the last, for viewers without animation."""
     frames = [frames[-1], *frames[:-1]]
     width, height = COLUMNS * WIDE + 2 * MARGIN, len(frames[0].lines) * HIGH + 2 * MARGIN
     total = sum(frame.seconds for frame in frames)
@@ -125,7 +125,7 @@ def picture(frame: Frame, left: float) -> str:
 
 
 async def run_picture(folder: Path) -> str:
-    """`run`, from the create to the file."""
+    """`run`, from the creation of the export to the file."""
     args = ("run", "redemption", "-o", "redemptions.parquet")
     async with Sandbox(scheduled_for=1, in_progress_for=3, rows=60_000, rate_limit=(100, 60)) as sandbox:
         sandbox.fail(download=True, pause=0.012)
@@ -135,7 +135,7 @@ async def run_picture(folder: Path) -> str:
 
 
 async def wait_picture(folder: Path) -> str:
-    """`wait` for seven exports, when there is one in each status."""
+    """`wait` for seven exports, at a time when each status occurs."""
     async with Sandbox(
         seed=7, scheduled_for=(0, 16), in_progress_for=(1, 6), rate_limit=(100, 60)
     ) as sandbox:
@@ -146,7 +146,7 @@ async def wait_picture(folder: Path) -> str:
 
 
 def statuses(frame: Frame) -> int:
-    """How many statuses a frame shows."""
+    """The number of different statuses in a frame."""
     shown = " ".join(text for line in frame.lines for _, _, text in line)
     return sum(status in shown for status in ("SCHEDULED", "IN_PROGRESS", "DONE", "ERROR"))
 

@@ -10,16 +10,10 @@ Tasks that wait are deferred to the triggerer. There, all tasks with the same co
 which polls up to a hundred exports with one request.
 """
 
-from importlib import import_module
+# ruff: noqa: E402 - the check must come before the modules that import Airflow
+from ..extras import check_extra
 
-try:
-    import_module("airflow.sdk")
-except ImportError as _error:
-    from ..errors import MissingExtraError
-
-    raise MissingExtraError(
-        "Airflow 3.3 or newer is not installed: pip install 'voucherify-exports[airflow]'"
-    ) from _error
+check_extra("airflow")
 
 from .hook import VoucherifyHook
 from .operator import VoucherifyExportOperator

@@ -1,4 +1,4 @@
-"""The command and its parts."""
+"""The command `voucherify-exports` and its subcommands."""
 
 import asyncio
 import sys
@@ -7,20 +7,17 @@ from typing import Annotated
 
 import typer
 
-from .._version import __version__
+from .. import __version__
 from .boundary import boundary
 from .catalog import fields, objects
 from .doctor import doctor
-from .exports import create, delete, get, list_exports, wait
+from .exit_codes import ExitCode
+from .exports import create, delete, get, list_exports
 from .files import download
 from .files import run as run_export
 from .sandbox import serve
-from .streams import (
-    StreamConsole,
-    drop_what_cannot_be_written,
-    print_results,
-    spell_out_what_cannot_be_encoded,
-)
+from .streams import StreamConsole, discard_unwritable_output, escape_unencodable_output, print_results
+from .wait import wait
 
 app = typer.Typer(
     name="voucherify-exports",
@@ -31,40 +28,37 @@ app = typer.Typer(
 
 
 def run() -> None:
-    """Run the command that the arguments name, and exit."""
-    spell_out_what_cannot_be_encoded()
+    """Run the command of `sys.argv`, and exit."""
+    escape_unencodable_output()
     try:
-        app(prog_name="voucherify-exports")  # also when it is `python -m voucherify_exports`
+        app(prog_name="voucherify-exports")  # the same name for `python -m voucherify_exports`
     finally:
-        drop_what_cannot_be_written()
+        discard_unwritable_output()
 
 
-def _show_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         print_results([f"voucherify-exports {__version__}"])
         raise typer.Exit
 
 
-@app.callback(
-    epilog="Exit codes: 0 done, 1 ended in ERROR, 2 usage, 3 credentials, 4 not found, 5 quota, "
-    "6 timed out, 7 network or server, 8 file or disk, 130 interrupted."
-)
+@app.callback(epilog=f"Exit codes: {', '.join(f'{code:d} {code.meaning}' for code in ExitCode)}.")
 def voucherify_exports(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version, and exit."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Export from Voucherify: vouchers, redemptions, customers, orders and more, as files.
+    """Export vouchers, redemptions, customers, orders and more from Voucherify to files.
 
-    Credentials come from VOUCHERIFY_APP_ID and VOUCHERIFY_APP_TOKEN, or from .env in this directory.
-    To look around without any, run the demo or a sandbox.
+    Credentials come from VOUCHERIFY_APP_ID and VOUCHERIFY_APP_TOKEN, or from .env.
+    The commands demo and sandbox need none.
     """
 
 
 def demo() -> None:
-    """Follow seven exports in a sandbox: no account, no network."""
-    from .demo import run_demo  # which brings a web server along
+    """Follow seven exports in a sandbox; needs no account or network."""
+    from .demo import run_demo  # here, since the sandbox imports a web server
 
     with boundary():
         asyncio.run(run_demo(StreamConsole(sys.stdout)))

@@ -6,62 +6,27 @@ from contextlib import contextmanager
 
 import typer
 
-from ..errors import (
-    AuthenticationError,
-    ConfigurationError,
-    DownloadError,
-    ExportFailedError,
-    ExportNotFoundError,
-    MissingExtraError,
-    PermissionDeniedError,
-    PlanLimitError,
-    RateLimitedError,
-    TableError,
-    VoucherifyExportsError,
-    WaitTimeoutError,
-)
+from ..errors import VoucherifyExportsError
+from .exit_codes import ExitCode
+from .interruption import INTERRUPTED
 from .streams import StreamConsole
-
-INTERRUPTED = 130
-
-# The first that fits counts; 0 is done, and 2 is also Typer's own for wrong usage.
-_EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
-    (ExportFailedError, 1),
-    (AuthenticationError, 3),
-    (PermissionDeniedError, 3),
-    (MissingExtraError, 2),
-    (ConfigurationError, 3),
-    (ExportNotFoundError, 4),
-    (RateLimitedError, 5),
-    (PlanLimitError, 5),
-    (WaitTimeoutError, 6),
-    (DownloadError, 8),
-    (TableError, 8),
-    (VoucherifyExportsError, 7),
-    (OSError, 8),
-)
-
-
-def exit_code(error: VoucherifyExportsError | OSError) -> int:
-    """What the command exits with for an error."""
-    return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
 
 
 @contextmanager
 def boundary() -> Generator[None]:
-    """Turn what went wrong into one line on stderr, and exit."""
+    """Print an error of the body as one line on stderr, and exit with its code."""
     try:
         yield
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader of stdout has closed it
         raise typer.Exit from None
     except (VoucherifyExportsError, OSError) as error:
-        complain(error)
-        raise typer.Exit(exit_code(error)) from None
+        print_error(error)
+        raise typer.Exit(ExitCode.from_error(error)) from None
     except KeyboardInterrupt as interrupt:
-        StreamConsole(sys.stderr).say(str(interrupt) or "Interrupted.", "yellow")
-        raise typer.Exit(INTERRUPTED) from None
+        StreamConsole(sys.stderr).print_text(str(interrupt) or INTERRUPTED, "yellow")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def complain(error: Exception) -> None:
-    """Say what went wrong, on one line."""
-    StreamConsole(sys.stderr).say(f"Error: {error}", "red")
+def print_error(error: Exception) -> None:
+    """Print an error as one line on stderr."""
+    StreamConsole(sys.stderr).print_text(f"Error: {error}", "red")

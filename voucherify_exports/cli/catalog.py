@@ -1,70 +1,46 @@
-"""`objects` and `fields`: what can be exported, without a request."""
+"""`objects` and `fields`: what can be exported, from the catalog and without a request."""
 
 import json
-import os
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from ..catalog import CATALOG, CatalogEntry, CatalogField
 from .boundary import boundary
+from .options import AsJson, ExportedObject
 from .streams import print_results
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
-
-
-def complete_object(incomplete: str) -> list[str]:
-    """The exported objects that a shell may offer."""
-    return [name for name in CATALOG if name.startswith(incomplete)]
-
-
-ExportedObject = Annotated[
-    str,
-    typer.Argument(
-        metavar="OBJECT",
-        help="What to export, such as voucher: see the command objects.",
-        autocompletion=complete_object,
-    ),
-]
-
-
-def complete_field(incomplete: str) -> list[str]:
-    """The fields that a shell may offer, of the object that is named on the line."""
-    # Typer leaves the words unparsed before a value that is incomplete; bash says them in its own variable.
-    words = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
-    entry = next((CATALOG[word] for word in words.split() if word in CATALOG), None)
-    return [known.name for known in _selectable(entry) if known.name.startswith(incomplete)] if entry else []
 
 
 def objects(as_json: AsJson = False) -> None:
-    """List what can be exported, with the number of its fields."""
+    """List the objects that can be exported, with the number of fields."""
     counts = {str(name): len(_selectable(entry)) for name, entry in CATALOG.items()}
+    rows = [[name, f"{count} fields"] for name, count in counts.items()]
     with boundary():
-        print_results([json.dumps(counts)] if as_json else _columns([*map(_counted, counts.items())]))
+        print_results([json.dumps(counts)] if as_json else _columns(rows))
 
 
 def fields(exported_object: ExportedObject, as_json: AsJson = False) -> None:
-    """List the fields of an exported object, with type and title; a star marks the default ones."""
+    """List the fields of an object, with type and title.
+
+    A star marks the default fields.
+    """
     entry = CATALOG.get(exported_object)
     if entry is None:
         known = ", ".join(CATALOG)
-        raise typer.BadParameter(f"{exported_object!r} is none of {known}", param_hint="OBJECT")
+        raise typer.BadParameter(
+            f"unknown object {exported_object!r}; known are {known}", param_hint="OBJECT"
+        )
     with boundary():
         print_results([json.dumps(_document(entry))] if as_json else _lines(entry))
 
 
-def _counted(item: tuple[str, int]) -> list[str]:
-    name, count = item
-    return [name, f"{count} fields"]
-
-
 def _lines(entry: CatalogEntry) -> list[str]:
     rows = [
-        [known.name, "*" if known.name in entry.default_fields else "", known.type, known.title or ""]
-        for known in _selectable(entry)
+        [field.name, "*" if field.name in entry.default_fields else "", field.type, field.title or ""]
+        for field in _selectable(entry)
     ]
     rows += [[f"{prefix}…", "", "text", ""] for prefix in entry.field_prefixes]
-    others = {"orders": entry.orders, "filters": [known.name for known in entry.filters]}
+    others = {"orders": entry.orders, "filters": [field.name for field in entry.filters]}
     more = [f"{name}: {', '.join(values)}" for name, values in others.items() if values]
     return [*_columns(rows), "", *more]
 
@@ -78,13 +54,13 @@ def _document(entry: CatalogEntry) -> dict[str, Any]:
     return {
         "exported_object": entry.exported_object,
         "fields": [
-            {"name": known.name, "type": known.type, "title": known.title} for known in _selectable(entry)
+            {"name": field.name, "type": field.type, "title": field.title} for field in _selectable(entry)
         ],
         "default_fields": entry.default_fields,
         "orders": entry.orders,
-        "filters": [known.name for known in entry.filters],
+        "filters": [field.name for field in entry.filters],
     }
 
 
 def _selectable(entry: CatalogEntry) -> list[CatalogField]:
-    return [known for known in entry.fields if known.selectable]
+    return [field for field in entry.fields if field.selectable]

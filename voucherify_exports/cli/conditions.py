@@ -1,4 +1,4 @@
-"""Filters as they are typed: `code contains SUMMER`, `created_at after 2026-01-01`."""
+"""Conditions of `--where`, such as `code contains SUMMER` or `created_at after 2026-01-01`."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,12 +11,14 @@ from ..filters import Condition, Filters, any_of, where
 
 _WITHOUT_VALUE = ("has_value", "is_unknown")
 _LISTS = ("in", "not_in")
-_NUMBERS = ("more", "less", "count", "is_days")  # how the operators begin that take numbers alone
-_WORDS = {"not_contains": "$not_contain"} | {operator.removeprefix("$"): operator for operator in OPERATORS}
+_NUMBERS = ("more", "less", "count", "is_days")  # the prefixes of the operators that take only numbers
+_OPERATORS = {"not_contains": "$not_contain"} | {
+    operator.removeprefix("$"): operator for operator in OPERATORS
+}
 
 
-def filters_of(texts: Iterable[str], exported_object: str, *, is_any: bool) -> Filters | None:
-    """The filters that conditions mean; `typer.BadParameter` for one that means nothing."""
+def parse_filters(texts: Iterable[str], exported_object: str, *, is_any: bool) -> Filters | None:
+    """The filters for conditions; raises `typer.BadParameter` for an invalid one."""
     conditions: dict[str, Condition] = {}
     for text in texts:
         name, condition = _condition(text, exported_object)
@@ -31,20 +33,21 @@ def filters_of(texts: Iterable[str], exported_object: str, *, is_any: bool) -> F
 
 def _condition(text: str, exported_object: str) -> tuple[str, Condition]:
     name, word, value = (*text.split(maxsplit=2), "", "", "")[:3]
-    operator = _WORDS.get(word.removeprefix("$"))
+    word = word.removeprefix("$")
+    operator = _OPERATORS.get(word)
     if operator is None:
-        raise _refused(text, f"the second word must be one of {', '.join(_WORDS)}")
-    if (word.removeprefix("$") in _WITHOUT_VALUE) is bool(value):
-        raise _refused(text, f"{word} takes {'no value' if value else 'a value'}")
+        raise _invalid(text, f"the second word must be one of {', '.join(_OPERATORS)}")
+    if (word in _WITHOUT_VALUE) is bool(value):
+        raise _invalid(text, f"{word} takes {'no value' if value else 'a value'}")
     if not value:
         return name, Condition(((operator, True),))
-    values = value.split(",") if word.removeprefix("$") in _LISTS else [value]
-    kind = ColumnType.DECIMAL if word.removeprefix("$").startswith(_NUMBERS) else _type(exported_object, name)
+    values = value.split(",") if word in _LISTS else [value]
+    kind = ColumnType.DECIMAL if word.startswith(_NUMBERS) else _type(exported_object, name)
     return name, Condition(((operator, tuple(_value(text, each.strip(), kind) for each in values)),))
 
 
 def _type(exported_object: str, name: str) -> ColumnType:
-    """What the values of a field are, text where that is not known."""
+    """The type of a field's values; text if the field is unknown."""
     entry = CATALOG.get(exported_object)
     found = entry.find_field(name) if entry else None
     return found.type if found else ColumnType.TEXT
@@ -56,14 +59,14 @@ def _value(text: str, value: str, kind: ColumnType) -> Any:
             for number in (int, float):
                 with suppress(ValueError):
                     return number(value)
-            raise _refused(text, f"{value!r} is no number")
+            raise _invalid(text, f"{value!r} is not a number")
         case ColumnType.BOOLEAN:
             if value not in ("true", "false"):
-                raise _refused(text, f"{value!r} is neither true nor false")
+                raise _invalid(text, f"{value!r} is neither true nor false")
             return value == "true"
         case _:
             return value
 
 
-def _refused(text: str, problem: str) -> typer.BadParameter:
+def _invalid(text: str, problem: str) -> typer.BadParameter:
     return typer.BadParameter(f"{text!r}: {problem}", param_hint="--where")

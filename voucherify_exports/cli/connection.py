@@ -1,4 +1,4 @@
-"""Which project a command speaks to, with which keys, and what it says meanwhile."""
+"""The connection of a command to a project: its options, credentials, client and reporter."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from ..client import ExportsClient
 from ..errors import ConfigurationError, MissingExtraError, TableError
 from .boundary import boundary
-from .listener import Listener, warnings_shown_by
+from .reporter import Reporter, warnings_printed_by
 from .streams import StreamConsole
 
 Settings: TypeAlias = dict[str, Any]
@@ -24,28 +24,28 @@ Settings: TypeAlias = dict[str, Any]
 _OPTIONS = {
     "cluster": Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Where the project is: api (Europe), us1.api or as1.api."),
+        typer.Option(metavar="NAME", help="The project's cluster: api (Europe), us1.api or as1.api."),
     ],
     "base_url": Annotated[
         str | None,
-        typer.Option(metavar="URL", help="The API's address, when it is not that of a cluster."),
+        typer.Option(metavar="URL", help="The URL of the API, instead of a cluster."),
     ],
     "app_id": Annotated[str | None, typer.Option(metavar="ID", help="The project's application id.")],
     "app_token_file": Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A file with the application token, and nothing else."),
+        typer.Option(metavar="FILE", help="A file that holds only the application token."),
     ],
 }
-_PLACE = ("cluster", "base_url")
-_KEYS = {"app_id": "app_id", "app_token": "app_token_file"}  # each with its option
-_QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+_ADDRESS = ("cluster", "base_url")
+_CREDENTIALS = {"app_id": "app_id", "app_token": "app_token_file"}  # each with its option
+_QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 
 
 @frozen
 class Connection:
-    """A project as the options, the environment and `.env` name it.
+    """A project, as the options, the environment and `.env` define it.
 
-    `options` are those given, `origins` where each of the keys comes from, in words.
+    `origins` says where each credential comes from. `options` are the options that were given, as typed.
     """
 
     settings: Settings
@@ -54,55 +54,55 @@ class Connection:
     console: StreamConsole
 
     @classmethod
-    def of(cls, options: dict[str, str | Path | None], console: StreamConsole) -> Self:
-        """The connection by these options, which win over the environment, and that over `.env`."""
+    def from_options(cls, options: dict[str, str | Path | None], console: StreamConsole) -> Self:
+        """Make a connection; options take precedence over the environment, and that over `.env`."""
         given = {name: str(value) for name, value in options.items() if value is not None}
         words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
         found = _from_dotenv()
-        origins = {name: _origin(name, option, given, found) for name, option in _KEYS.items()}
+        origins = {name: _origin(name, option, given, found) for name, option in _CREDENTIALS.items()}
         file = given.pop("app_token_file", None)
         settings: Settings = {**found, **given}
         if "cluster" in given and "base_url" not in given:
-            settings["base_url"] = None  # also against a VOUCHERIFY_BASE_URL
+            settings["base_url"] = None  # so that VOUCHERIFY_BASE_URL does not overrule --cluster
         if file is not None:
             settings["app_token"] = _read_token(Path(file))
-        _ask_for_keys(settings)
+        _prompt_for_credentials(settings)
         return cls(settings, origins, tuple(words), console)
 
     @asynccontextmanager
-    async def open(self, **more: Any) -> AsyncGenerator[tuple[ExportsClient, Listener]]:
-        """A client, and what it has to tell; from then on a refusal is of the command's arguments."""
-        listener = Listener(self.console.say)
-        with warnings_shown_by(self.console.say):
-            async with self._client(on_event=listener, **more) as client:
-                with _refusals_are_usage():
-                    yield client, listener
+    async def open(self, **more: Any) -> AsyncGenerator[tuple[ExportsClient, Reporter]]:
+        """A client and its reporter; a `ValueError` inside is a wrong argument of the command."""
+        reporter = Reporter(self.console.print_text)
+        with warnings_printed_by(self.console.print_text):
+            async with self._client(on_event=reporter, **more) as client:
+                with _value_error_is_usage():
+                    yield client, reporter
 
     def _client(self, **more: Any) -> ExportsClient:
         missing = " and ".join(_variable(name) for name in _missing(self.settings))
         if missing:
             raise ConfigurationError(
-                f"keys are missing: set {missing} in the environment or in .env;"
-                " to look around without any: voucherify-exports demo"
+                f"credentials are missing: set {missing} in the environment or in .env;"
+                " the demo needs none: voucherify-exports demo"
             )
         return ExportsClient.from_env(**self.settings, **more)
 
 
 def connects(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a connection instead of its first parameter, and the boundary."""
+    """Give a command the connection's options in place of its first parameter, and report its errors."""
 
     @wraps(command)
     def run(*, quiet: bool, **given: Any) -> None:
         with boundary():
             console = StreamConsole(sys.stderr, quiet=quiet)
             options = {name: given.pop(name) for name in _OPTIONS}
-            command(Connection.of(options, console), **given)
+            command(Connection.from_options(options, console), **given)
 
     own = signature(command)
     shared = [_keyword(name, kind, None) for name, kind in _OPTIONS.items()]
     parameters = [*own.parameters.values()][1:] + shared + [_keyword("quiet", _QUIET, default=False)]
     ordered = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in parameters]
-    run.__signature__ = own.replace(parameters=ordered)  # type: ignore[attr-defined]  # which Typer reads
+    run.__signature__ = own.replace(parameters=ordered)  # type: ignore[attr-defined]  # Typer reads it
     run.__annotations__ = {each.name: each.annotation for each in ordered}
     return run
 
@@ -116,13 +116,13 @@ def _variable(name: str) -> str:
 
 
 def _from_dotenv() -> Settings:
-    """What `.env` in the working directory says where the environment says nothing."""
+    """The settings in `.env` of the working directory that the environment does not have."""
     try:
         values = dotenv_values(".env", interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f".env cannot be read: {error}") from None
+        raise ConfigurationError(f"cannot read .env: {error}") from None
     found: Settings = {}
-    for names in (_PLACE, *((name,) for name in _KEYS)):  # a place is said as a whole
+    for names in (_ADDRESS, *((name,) for name in _CREDENTIALS)):  # cluster and URL are taken from one source
         if not any(os.environ.get(_variable(name)) for name in names):
             found |= {name: value for name in names if (value := values.get(_variable(name)))}
     return found
@@ -141,28 +141,28 @@ def _read_token(path: Path) -> str:
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
-        raise ConfigurationError(f"the app token cannot be read from {path}: {reason}") from None
+        raise ConfigurationError(f"cannot read the app token from {path}: {reason}") from None
     if not token:
-        raise ConfigurationError(f"there is no app token in {path}")
+        raise ConfigurationError(f"the app token file {path} is empty")
     return token
 
 
-def _ask_for_keys(settings: Settings) -> None:
-    """Ask who sits at the terminal for the keys that are missing, the token without showing it."""
+def _prompt_for_credentials(settings: Settings) -> None:
+    """Prompt for missing credentials on a terminal, without an echo of the token."""
     if sys.stdin.isatty() and sys.stderr.isatty():
         for name in _missing(settings):
             prompt = name.replace("_", " ").capitalize()
-            with asking():
+            with abort_is_interrupt():
                 settings[name] = typer.prompt(prompt, hide_input=name == "app_token", err=True)
 
 
 def _missing(settings: Settings) -> Iterator[str]:
-    return (name for name in _KEYS if name not in settings and not os.environ.get(_variable(name)))
+    return (name for name in _CREDENTIALS if name not in settings and not os.environ.get(_variable(name)))
 
 
 @contextmanager
-def asking() -> Generator[None]:
-    """Ctrl-C at a question is Ctrl-C."""
+def abort_is_interrupt() -> Generator[None]:
+    """Raise `KeyboardInterrupt` for Typer's `Abort`, which Ctrl-C at a prompt raises."""
     try:
         yield
     except typer.Abort:
@@ -170,8 +170,8 @@ def asking() -> Generator[None]:
 
 
 @contextmanager
-def _refusals_are_usage() -> Generator[None]:
-    """Once there is a client, it can only be an argument of the command that it refuses."""
+def _value_error_is_usage() -> Generator[None]:
+    """Report a `ValueError` as wrong usage: the client exists, so its own settings are valid."""
     try:
         yield
     except (MissingExtraError, TableError):

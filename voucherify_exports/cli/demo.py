@@ -1,4 +1,4 @@
-"""`demo`: seven exports followed over real HTTP, with no account and no network."""
+"""`demo`: seven exports, followed over real HTTP without an account or a network."""
 
 import asyncio
 import csv
@@ -13,9 +13,9 @@ from ..client import ExportsClient
 from ..models import Export
 from ..polling import PollPolicy
 from ..sandbox import Sandbox
-from .listener import Listener, warnings_shown_by
+from .reporter import Reporter, warnings_printed_by
+from .status_display import StatusDisplay, StatusView
 from .streams import StreamConsole, one_line
-from .view import Progress, StatusView
 
 _KINDS = (
     "voucher",
@@ -34,25 +34,25 @@ _CALL = "await gather(*(client.wait_until_done(i, raise_on_error=False) for i in
 
 
 async def run_demo(console: StreamConsole) -> None:
-    """Follow seven exports in a sandbox of its own, one of which fails, and show the file of one."""
-    listener = Listener(console.say)
+    """Start a sandbox, follow seven exports in it, of which one fails, and show the start of one file."""
+    reporter = Reporter(console.print_text)
     started = time.monotonic()
-    with warnings_shown_by(console.say):
-        async with _sandbox() as sandbox, _client(sandbox, listener) as client:
+    with warnings_printed_by(console.print_text):
+        async with _sandbox() as sandbox, _client(sandbox, reporter) as client:
             export_ids = [_add_export(sandbox, kind) for kind in _KINDS]
             _introduce(console, sandbox)
-            exports = await _follow(client, export_ids, console, listener)
+            exports = await _follow(client, export_ids, console, reporter)
             await _show_file(console, client, exports[_KINDS.index(_SHOWN)])
-    _conclude(console, listener, time.monotonic() - started)
+    _conclude(console, reporter, time.monotonic() - started)
 
 
 def _sandbox() -> Sandbox:
     return Sandbox(seed=7, scheduled_for=(0.3, 1.2), in_progress_for=(0.9, 2.6), rate_limit=(2000, 60))
 
 
-def _client(sandbox: Sandbox, listener: Listener) -> ExportsClient:
+def _client(sandbox: Sandbox, reporter: Reporter) -> ExportsClient:
     return ExportsClient(
-        sandbox.app_id, sandbox.app_token, base_url=sandbox.url, poll=_POLL, on_event=listener
+        sandbox.app_id, sandbox.app_token, base_url=sandbox.url, poll=_POLL, on_event=reporter
     )
 
 
@@ -66,19 +66,19 @@ def _add_export(sandbox: Sandbox, kind: str) -> str:
 
 
 def _introduce(console: StreamConsole, sandbox: Sandbox) -> None:
-    console.say(f"Seven exports in a sandbox at {sandbox.url}; one is made to fail.")
-    console.say(_CALL, "cyan", indent=2)
+    console.print_text(f"Seven exports in a sandbox at {sandbox.url}; one of them will fail.")
+    console.print_text(_CALL, "cyan", indent=2)
     console.print()
 
 
 async def _follow(
-    client: ExportsClient, export_ids: Sequence[str], console: StreamConsole, listener: Listener
+    client: ExportsClient, export_ids: Sequence[str], console: StreamConsole, reporter: Reporter
 ) -> list[Export]:
-    view = StatusView(export_ids, summary=lambda: listener.cost)
-    async with Progress(view, console) as progress:
+    view = StatusView(export_ids, summary=lambda: reporter.summary)
+    async with StatusDisplay(view, console) as display:
         return await asyncio.gather(
             *(
-                client.wait_until_done(export_id, timeout=30, on_update=progress.update, raise_on_error=False)
+                client.wait_until_done(export_id, timeout=30, on_update=display.update, raise_on_error=False)
                 for export_id in export_ids
             )
         )
@@ -92,26 +92,26 @@ async def _show_file(console: StreamConsole, client: ExportsClient, export: Expo
     for row in rows:
         table.add_row(*map(Text, map(one_line, row)))
     console.print()
-    console.say(f"The first {_ROWS_SHOWN} of {_ROWS:,} rows of the {export.exported_object} file:")
+    console.print_text(f"The first {_ROWS_SHOWN} of {_ROWS:,} rows of the {export.exported_object} file:")
     console.print(table)
     console.print()
 
 
 async def _first_lines(client: ExportsClient, export: Export, count: int) -> list[list[str]]:
-    """The first lines of a file; the rest is not read."""
-    begun = b""
-    async with aclosing(client.stream(export)) as pieces:
-        while begun.count(b"\n") < count:
-            begun += await anext(pieces)
-    return list(csv.reader(begun.decode(errors="ignore").splitlines()))[:count]
+    """The first lines of a file; the rest is not downloaded."""
+    head = b""
+    async with aclosing(client.stream(export)) as chunks:
+        while head.count(b"\n") < count:
+            head += await anext(chunks)
+    return list(csv.reader(head.decode(errors="ignore").splitlines()))[:count]
 
 
-def _conclude(console: StreamConsole, listener: Listener, seconds: float) -> None:
-    left, limit = listener.quota.remaining, listener.quota.limit
-    console.say(
-        f"It took {seconds:.1f} s and {listener.requests} requests;"
+def _conclude(console: StreamConsole, reporter: Reporter, seconds: float) -> None:
+    left, limit = reporter.quota.remaining, reporter.quota.limit
+    console.print_text(
+        f"It took {seconds:.1f} s and {reporter.requests} requests;"
         f" {left:,} of this minute's {limit:,} are left.",
         "bold",
     )
-    console.say("Now with your own: set VOUCHERIFY_APP_ID and VOUCHERIFY_APP_TOKEN, and run")
-    console.say("voucherify-exports run redemption -o redemptions.csv", "cyan", indent=2)
+    console.print_text("For your own project, set VOUCHERIFY_APP_ID and VOUCHERIFY_APP_TOKEN, then run:")
+    console.print_text("voucherify-exports run redemption -o redemptions.csv", "cyan", indent=2)

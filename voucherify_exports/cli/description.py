@@ -1,4 +1,4 @@
-"""One export in words."""
+"""Exports as text."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,15 +9,15 @@ from .streams import one_line
 
 
 def describe(export: Export) -> Iterator[str]:
-    """One line for each thing that is known of an export, the whole result URL included."""
+    """One line for each known property of an export, including the whole result URL."""
     facts = [(name, value) for name, value in _facts(export) if value]
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         yield one_line(name).ljust(width + 2) + one_line(value)
 
 
-def in_a_line(export: Export) -> str:
-    """The id, the object, the status and the time of an export, in 80 columns for most."""
+def summarize(export: Export) -> str:
+    """The id, object, status and creation time of an export; most fit into 80 columns."""
     columns = f"{one_line(export.id):28} {one_line(export.exported_object):20} {one_line(export.status):11}"
     return f"{columns} {export.created_at:%Y-%m-%d %H:%M}"
 
@@ -44,5 +44,5 @@ def _parameters(parameters: ExportParameters) -> Iterator[tuple[str, str | None]
 
 
 def _unknown(extra: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What this version does not know is shown as it came."""
+    """Properties that this version does not know, as the API sent them."""
     return ((name, json.dumps(value)) for name, value in extra.items())

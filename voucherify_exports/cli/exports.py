@@ -1,4 +1,4 @@
-"""`get`, `list`, `create`, `delete` and `wait`: exports, without their files."""
+"""`get`, `list`, `create` and `delete`: exports, without their files."""
 
 import asyncio
 import json
@@ -9,82 +9,34 @@ from typing import Annotated
 
 import typer
 
-from .. import ExportOptions
-from ..filters import Filters
-from ..models import Export, ExportStatus
-from .boundary import complain
-from .catalog import AsJson, ExportedObject, complete_field, complete_object
-from .conditions import filters_of
-from .connection import Connection, asking, connects
-from .description import describe, in_a_line
+from ..models import Export
+from .conditions import parse_filters
+from .connection import Connection, abort_is_interrupt, connects
+from .description import describe, summarize
+from .options import (
+    AsJson,
+    AsJsonLines,
+    Campaign,
+    Conditions,
+    CreateOptions,
+    ExportedObject,
+    ExportId,
+    Fields,
+    IsAny,
+    Order,
+    Unchecked,
+    complete_object,
+    complete_status,
+    create_options,
+)
 from .streams import one_line, print_line, print_results
-from .view import Progress, StatusView
-from .waiting import Wait
-
-
-class CreateOptions(ExportOptions):
-    """What `create_export` takes besides the object."""
-
-    campaign_id: str | None
-
-
-def creation(
-    fields: list[str] | None,
-    order: str | None,
-    filters: Filters | None,
-    campaign_id: str | None,
-    *,
-    unchecked: bool,
-) -> CreateOptions:
-    """The options of `create_export` that those of a command mean."""
-    return {
-        "fields": fields or None,
-        "order": order,
-        "filters": filters,
-        "campaign_id": campaign_id,
-        "check_catalog": not unchecked,
-    }
-
-
-def complete_status(incomplete: str) -> list[str]:
-    """The statuses that a shell may offer."""
-    return [status for status in ExportStatus if status.startswith(incomplete)]
-
-
-ExportId = Annotated[str, typer.Argument(metavar="ID", help="The export's id, such as exp_….")]
-Fields = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--field",
-        metavar="NAME",
-        help="A field to export; may be given again. Without any, Voucherify chooses.",
-        autocompletion=complete_field,
-    ),
-]
-Order = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The field to sort by, with - before it for descending.")
-]
-Conditions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="CONDITION",
-        help="What rows must fulfil, such as 'created_at after 2026-01-01'; may be given again.",
-    ),
-]
-IsAny = Annotated[bool, typer.Option("--any", help="One condition is enough.")]
-Unchecked = Annotated[
-    bool, typer.Option("--unchecked", help="Send also what the catalog of this version does not know.")
-]
-Campaign = Annotated[str | None, typer.Option(metavar="ID", help="The campaign whose vouchers are meant.")]
-Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Seconds to wait in all.")]
 
 
 @connects
 def get(connection: Connection, export_id: ExportId, as_json: AsJson = False) -> None:
-    """Show one export as it is now.
+    """Show one export, with its result URL.
 
-    Its result URL is shown as well, and is as good as a password for the file.
+    Anyone who has the result URL can download the file.
     """
     export = asyncio.run(_get(connection, export_id))
     print_results([json.dumps(export.to_dict(), indent=2)] if as_json else describe(export))
@@ -103,7 +55,7 @@ def list_exports(
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="Only exports in this status; may be given again.",
+            help="List only exports with this status; repeatable.",
             autocompletion=complete_status,
         ),
     ] = None,
@@ -112,23 +64,24 @@ def list_exports(
         typer.Option(
             "--object",
             metavar="OBJECT",
-            help="Only exports of this object; may be given again.",
+            help="List only exports of this object; repeatable.",
             autocompletion=complete_object,
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Look at all exports, rather than at the newest 100.")
+        bool, typer.Option("--all", help="Search all exports, instead of the newest 100.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON for each, result URL included.")
-    ] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
-    """List exports, the newest first: id, object, status, and when it was created (UTC)."""
+    """List exports, newest first.
+
+    Prints the id, object, status and creation time (UTC) of each.
+    """
 
     def show(export: Export) -> None:
         is_wanted = not statuses or export.status in statuses
         if is_wanted and (not exported_objects or export.exported_object in exported_objects):
-            print_line(json.dumps(export.to_dict()) if as_json else in_a_line(export))
+            print_line(json.dumps(export.to_dict()) if as_json else summarize(export))
 
     asyncio.run(_list(connection, show, everything=everything))
 
@@ -144,8 +97,8 @@ async def _list(connection: Connection, show: Callable[[Export], None], *, every
         for export in page.exports:
             show(export)
         if page.total > len(page.exports):
-            connection.console.say(
-                f"These are of the newest {len(page.exports)} of {page.total:,} exports: --all looks at all."
+            connection.console.print_text(
+                f"Searched the newest {len(page.exports)} of {page.total:,} exports; --all searches them all."
             )
 
 
@@ -159,11 +112,11 @@ def create(
     is_any: IsAny = False,
     campaign: Campaign = None,
     unchecked: Unchecked = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON of the API instead.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Create an export, and print its id, for wait and download."""
-    filters = filters_of(conditions or (), exported_object, is_any=is_any)
-    options = creation(fields, order, filters, campaign, unchecked=unchecked)
+    """Create an export, and print its id."""
+    filters = parse_filters(conditions or (), exported_object, is_any=is_any)
+    options = create_options(fields, order, filters, campaign, unchecked=unchecked)
     export = asyncio.run(_create(connection, exported_object, options))
     print_results([json.dumps(export.to_dict(), indent=2) if as_json else export.id])
 
@@ -176,10 +129,10 @@ async def _create(connection: Connection, exported_object: str, options: CreateO
 @connects
 def delete(
     connection: Connection,
-    export_ids: Annotated[list[str], typer.Argument(metavar="ID", help="The ids of exports.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    export_ids: Annotated[list[str], typer.Argument(metavar="ID", help="The ids of the exports.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Delete exports and their files for good."""
+    """Permanently delete exports and their files."""
     if not yes:
         _confirm(export_ids)
     asyncio.run(_delete(connection, export_ids))
@@ -187,58 +140,15 @@ def delete(
 
 def _confirm(export_ids: Sequence[str]) -> None:
     if not sys.stdin.isatty():
-        raise typer.BadParameter("nobody is there to be asked: --yes deletes without asking")
-    what = export_ids[0] if len(export_ids) == 1 else f"{len(export_ids):,} exports"
-    with asking():
-        if not typer.confirm(f"Delete {one_line(what)} with its file for good?", err=True):
-            raise KeyboardInterrupt("Nothing is deleted.")
+        raise typer.BadParameter("cannot ask for confirmation without a terminal; --yes deletes without it")
+    what = f"{export_ids[0]} and its file" if len(export_ids) == 1 else f"{len(export_ids):,} exports"
+    with abort_is_interrupt():
+        if not typer.confirm(f"Permanently delete {one_line(what)}?", err=True):
+            raise KeyboardInterrupt("Nothing was deleted.")
 
 
 async def _delete(connection: Connection, export_ids: Sequence[str]) -> None:
     async with connection.open() as (client, _):
         for export_id in export_ids:
             await client.delete_export(export_id)
-            connection.console.say(f"{export_id}: deleted")
-
-
-@connects
-def wait(
-    connection: Connection,
-    export_ids: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ID]...", help="The ids of exports; without any they are read from stdin."),
-    ] = None,
-    timeout: Timeout = 1800.0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON for each export instead.")
-    ] = False,
-) -> None:
-    """Wait until exports are finished.
-
-    The result URLs come on stdout, in the order of the ids, all else on stderr.
-    Each URL is as good as a password for its file.
-    The exit code is that of the worst outcome.
-    """
-    waiting = Wait(export_ids or _ids_from_stdin())
-    try:
-        asyncio.run(_wait(connection, waiting, timeout))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(waiting.how_to_go_on(connection.options)) from None
-    finally:
-        print_results(map(json.dumps, waiting.documents) if as_json else waiting.urls)
-        for error in waiting.errors:
-            complain(error)
-    raise typer.Exit(waiting.exit_code)
-
-
-def _ids_from_stdin() -> list[str]:
-    ids = [] if sys.stdin.isatty() else sys.stdin.read().split()
-    if not ids:
-        raise typer.BadParameter("name at least one export", param_hint="ID")
-    return ids
-
-
-async def _wait(connection: Connection, waiting: Wait, timeout: float) -> None:
-    async with connection.open() as (client, listener):
-        view = StatusView(waiting.export_ids, summary=lambda: listener.cost)
-        await waiting.run(client, Progress(view, connection.console), timeout)
+            connection.console.print_text(f"{export_id}: deleted")

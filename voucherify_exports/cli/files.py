@@ -1,7 +1,6 @@
 """`download` and `run`: exports as files."""
 
 import asyncio
-import shlex
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -14,23 +13,26 @@ from rich.filesize import decimal
 from ..client import ExportsClient
 from ..models import Export
 from ..tables import CellOptions, check_target
-from .catalog import ExportedObject
-from .conditions import filters_of
+from .conditions import parse_filters
 from .connection import Connection, connects
-from .exports import (
+from .download_display import DownloadDisplay
+from .interruption import INTERRUPTED, download_interrupted, run_interrupted
+from .options import (
     Campaign,
     Conditions,
     CreateOptions,
+    ExportedObject,
     ExportId,
     Fields,
     IsAny,
     Order,
     Timeout,
     Unchecked,
-    creation,
+    create_options,
 )
-from .transfer import Transfer
-from .view import Progress, StatusView
+from .status_display import StatusDisplay, StatusView
+
+_STDOUT = Path("-")
 
 Output = Annotated[
     Path,
@@ -38,21 +40,21 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Where to: .csv as it is, .parquet, .arrow or .jsonl as a table.",
+        help="The file to write: .csv, or .parquet, .arrow or .jsonl for a table.",
     ),
 ]
 NamesOption = Annotated[
     Literal["field", "header"],
-    typer.Option("--names", help="Name the columns of a table as the API does, or as the file's header."),
+    typer.Option("--names", help="Name a table's columns like the fields or like the header of the CSV."),
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse a cell of the wrong type, rather than leave it as text.")
+    bool, typer.Option("--strict", help="Fail on a cell of the wrong type, instead of keeping text.")
 ]
 
 
 @define
 class Job:
-    """A file that is to be, and how far it has come."""
+    """A file to write: `export_id` once the export is created, `is_done` once it is finished."""
 
     connection: Connection
     path: Path
@@ -61,30 +63,19 @@ class Job:
     is_done: bool = False
 
     async def save(self, client: ExportsClient, export: str | Export) -> None:
-        """Download the file, and say what came of it."""
+        """Download the file, and print its size."""
         console = self.connection.console
-        with Transfer(console) as transfer:
-            await client.save(export, self.path, cells=self.cells, on_progress=transfer)
-        console.say(f"{self.path}: {decimal(self.path.stat().st_size)}")
+        with DownloadDisplay(console) as display:
+            await client.save(export, self.path, cells=self.cells, on_progress=display.update)
+        console.print_text(f"{self.path}: {decimal(self.path.stat().st_size)}")
 
-    def how_to_go_on(self) -> str:
-        """What to say when the work is interrupted."""
-        if self.export_id is None:
-            return "Interrupted."
-        download = ["download", *self.connection.options, self.export_id, "-o", str(self.path)]
-        if not self.is_done:
-            wait = ["wait", *self.connection.options, self.export_id]
-            return (
-                f"Interrupted. {self.export_id} goes on at Voucherify; to pick it up:"
-                f" {_command(wait)} && {_command(download)}"
-            )
-        part = self.path.with_name(f"{self.path.name}.part")
-        kept = f"What has arrived is kept in {part}; to go on" if part.exists() else "To begin it again"
-        return f"Interrupted. {kept}: {_command(download)}"
-
-
-def _command(words: list[str]) -> str:
-    return shlex.join(["voucherify-exports", *words])
+    @property
+    def interruption(self) -> str:
+        """What to print after Ctrl-C."""
+        if self.export_id is None or self.path == _STDOUT:
+            return INTERRUPTED
+        text = download_interrupted if self.is_done else run_interrupted
+        return text(self.export_id, self.path, self.connection.options)
 
 
 @connects
@@ -97,23 +88,23 @@ def download(
 ) -> None:
     """Download the file of a finished export.
 
-    It goes on with what an interrupted download left. With - for the file, the CSV comes on stdout.
+    Resumes an interrupted download. With - as FILE, the CSV goes to stdout.
     """
     job = Job(connection, output, {"names": names, "strict": strict}, export_id, is_done=True)
     try:
         asyncio.run(_download(job, export_id))
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(job.how_to_go_on() if str(output) != "-" else "Interrupted.") from None
+        raise KeyboardInterrupt(job.interruption) from None
 
 
 async def _download(job: Job, export_id: str) -> None:
     async with job.connection.open() as (client, _):
-        if str(job.path) != "-":
+        if job.path != _STDOUT:
             await job.save(client, export_id)
             return
-        async with aclosing(client.stream(export_id)) as pieces:
-            async for piece in pieces:
-                await asyncio.to_thread(sys.stdout.buffer.write, piece)
+        async with aclosing(client.stream(export_id)) as chunks:
+            async for chunk in chunks:
+                await asyncio.to_thread(sys.stdout.buffer.write, chunk)
     sys.stdout.buffer.flush()
 
 
@@ -132,25 +123,28 @@ def run(
     strict: Strict = False,
     timeout: Timeout = 1800.0,
 ) -> None:
-    """Export to a file: create an export, wait for it, download it, and convert it by the file's suffix."""
-    filters = filters_of(conditions or (), exported_object, is_any=is_any)
-    options = creation(fields, order, filters, campaign, unchecked=unchecked)
+    """Create an export, wait for it and save its file.
+
+    The suffix of FILE is the format.
+    """
+    filters = parse_filters(conditions or (), exported_object, is_any=is_any)
+    options = create_options(fields, order, filters, campaign, unchecked=unchecked)
     job = Job(connection, output, {"names": names, "strict": strict})
     try:
         asyncio.run(_run(job, exported_object, options, timeout))
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(job.how_to_go_on()) from None
+        raise KeyboardInterrupt(job.interruption) from None
 
 
 async def _run(job: Job, exported_object: str, options: CreateOptions, timeout: float) -> None:
-    # The steps of export_to one by one: whoever interrupts it is told the id.
-    async with job.connection.open() as (client, listener):
+    # The steps of `export_to`, one by one: the text after Ctrl-C needs the id of the export.
+    async with job.connection.open() as (client, reporter):
         await asyncio.to_thread(check_target, job.path)
         export = await client.create_export(exported_object, **options)
         job.export_id = export.id
-        view = StatusView([export.id], summary=lambda: listener.cost)
-        async with Progress(view, job.connection.console) as progress:
-            progress.update(export)
-            done = await client.wait_until_done(export, timeout=timeout, on_update=progress.update)
+        view = StatusView([export.id], summary=lambda: reporter.summary)
+        async with StatusDisplay(view, job.connection.console) as display:
+            display.update(export)
+            done = await client.wait_until_done(export, timeout=timeout, on_update=display.update)
         job.is_done = True
         await job.save(client, done)

@@ -1,4 +1,4 @@
-"""`sandbox`: the exports API on loopback, until somebody ends it."""
+"""`sandbox`: the exports API on loopback, until Ctrl-C or SIGTERM."""
 
 import asyncio
 import os
@@ -24,28 +24,30 @@ _RATE_LIMIT = re.compile(r"([1-9]\d*)/([1-9]\d*)")
 
 
 def serve(
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="The address of this machine to listen on.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The port to listen on; 0 for a free one.")
     ] = 0,
     app_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="What X-App-Id must say; drawn when left out.")
+        str | None,
+        typer.Option(metavar="ID", help="The accepted X-App-Id; by default, the seed determines it."),
     ] = None,
     app_token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="What X-App-Token must say; drawn when left out.")
+        str | None,
+        typer.Option(metavar="TOKEN", help="The accepted X-App-Token; by default, the seed determines it."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", help="What keys, ids and files follow from.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="The seed of credentials, ids and files.")] = 0,
     rate_limit: Annotated[
-        str | None, typer.Option(metavar="REQUESTS/SECONDS", help="The plan's limit, such as 100/60.")
+        str | None,
+        typer.Option(metavar="REQUESTS/SECONDS", help="The rate limit, such as 100/60; by default, none."),
     ] = None,
     scheduled_for: Annotated[
         str,
-        typer.Option(metavar="SECONDS", help="How long an export is SCHEDULED: 2, or from 2 to 5 as 2-5."),
+        typer.Option(metavar="SECONDS", help="How long an export is SCHEDULED: 2, or a range such as 2-5."),
     ] = "0.2",
     in_progress_for: Annotated[
-        str, typer.Option(metavar="SECONDS", help="How long it is IN_PROGRESS then, in the same way.")
+        str,
+        typer.Option(metavar="SECONDS", help="How long it is then IN_PROGRESS: 2, or a range such as 2-5."),
     ] = "0.5",
     fail: Annotated[
         list[str] | None,
@@ -57,7 +59,7 @@ def serve(
 ) -> None:
     """Serve the exports API on this machine, until Ctrl-C.
 
-    A line for the shell, which leads clients there, comes on stdout, all else on stderr.
+    Prints a line for the shell of client programs to stdout, all else to stderr.
     """
     from ..sandbox import Fault, Sandbox  # here, since they bring a web server along
 
@@ -76,7 +78,7 @@ def serve(
             sandbox.add_fault(Fault.from_json(fault))
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--fail") from None
-    with boundary(), suppress(KeyboardInterrupt):  # the usual end of a server
+    with boundary(), suppress(KeyboardInterrupt):  # Ctrl-C is the normal end of a server
         asyncio.run(_serve(sandbox, f"{host}, port {port}"))
 
 
@@ -85,7 +87,7 @@ def _rate_limit(text: str | None) -> tuple[int, float] | None:
         return None
     match = _RATE_LIMIT.fullmatch(text)
     if match is None:
-        msg = f"{text!r} is not requests per seconds, such as 100/60."
+        msg = f"{text!r} is not a rate limit, such as 100/60 for 100 requests in 60 seconds."
         raise typer.BadParameter(msg, param_hint="--rate-limit")
     return int(match[1]), float(match[2])
 
@@ -93,13 +95,13 @@ def _rate_limit(text: str | None) -> tuple[int, float] | None:
 def _seconds(option: str, text: str) -> "Seconds":
     match = _SECONDS.fullmatch(text)
     if match is None:
-        msg = f"{text!r} is neither seconds, such as 2, nor a range of them, such as 2-5."
+        msg = f"{text!r} is not a number of seconds, such as 2, or a range, such as 2-5."
         raise typer.BadParameter(msg, param_hint=option)
     return float(match[1]) if match[2] is None else (float(match[1]), float(match[2]))
 
 
 async def _serve(sandbox: "Sandbox", address: str) -> None:
-    asked_to_end = _asked_to_end()
+    terminated = _termination()
     async with AsyncExitStack() as serving:
         try:
             await serving.enter_async_context(sandbox)
@@ -107,29 +109,29 @@ async def _serve(sandbox: "Sandbox", address: str) -> None:
             msg = f"The sandbox cannot listen on {address}: {_reason(error)}; choose another --host or --port"
             raise TransportError(msg) from None
         _introduce(sandbox)
-        await asked_to_end.wait()
+        await terminated.wait()
 
 
 def _reason(error: OSError) -> str:
-    """Say it as the system does: asyncio adds to it, in each Python otherwise."""
+    """The text of the system; asyncio adds to it, differently in each version of Python."""
     if isinstance(error, socket.gaierror) or error.errno is None:
         return error.strerror or str(error)
     return os.strerror(error.errno)
 
 
-def _asked_to_end() -> asyncio.Event:
-    """Tell of SIGTERM; SIGINT ends `asyncio.run` itself."""
-    asked = asyncio.Event()
-    with suppress(NotImplementedError):  # by the event loop of Windows, which has no SIGTERM
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
-    return asked
+def _termination() -> asyncio.Event:
+    """An event that SIGTERM sets; SIGINT ends `asyncio.run` itself."""
+    terminated = asyncio.Event()
+    with suppress(NotImplementedError):  # Windows has no SIGTERM
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    return terminated
 
 
 def _introduce(sandbox: "Sandbox") -> None:
     variables = {"BASE_URL": sandbox.url, "APP_ID": sandbox.app_id, "APP_TOKEN": sandbox.app_token}
     settings = (f"VOUCHERIFY_{name}={shlex.quote(value)}" for name, value in variables.items())
     console = StreamConsole(sys.stderr)
-    console.say(f"The exports API is at {sandbox.url} until Ctrl-C. To see and steer it:")
-    console.say(f"{sandbox.url}/_sandbox/", "cyan", indent=2)
-    console.say("For the shell of its clients, with its address and keys:")
+    console.print_text(f"The exports API runs at {sandbox.url} until Ctrl-C. Its control page:")
+    console.print_text(f"{sandbox.url}/_sandbox/", "cyan", indent=2)
+    console.print_text("To use it, run this line in the shell of a client program:")
     print_results([f"export {' '.join(settings)}"])

@@ -1,4 +1,4 @@
-"""Where the words go: results to stdout, all else to stderr, control codes to terminals alone."""
+"""Output: results on stdout, everything else on stderr, control codes only on terminals."""
 
 import os
 import sys
@@ -11,24 +11,24 @@ from rich.text import Text
 
 
 class StreamConsole(Console):
-    """A console on a stream, which is live and coloured only where that is a terminal."""
+    """A console on a stream; it is live and coloured only if the stream is a terminal."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
-        # Said outright, since FORCE_COLOR and its like would have a pipe taken for a terminal.
+        # Explicit, since FORCE_COLOR and similar variables make Rich treat a pipe as a terminal.
         terminal = stream.isatty()
-        drawable = terminal and not quiet and (stream.encoding or "utf-8").lower().startswith("utf")
+        can_draw = terminal and not quiet and (stream.encoding or "utf-8").lower().startswith("utf")
         super().__init__(
             file=stream,
             force_terminal=terminal,
-            force_interactive=None if drawable else False,
+            force_interactive=None if can_draw else False,
             quiet=quiet,
             highlight=False,
             markup=False,
             emoji=False,
         )
 
-    def say(self, text: str, style: str = "", *, indent: int = 0) -> None:
-        """Print one line, however long it is; when nobody reads stderr any more, go on in silence."""
+    def print_text(self, text: str, style: str = "", *, indent: int = 0) -> None:
+        """Print one line of any length; after stderr was closed by its reader, print nothing."""
         try:
             self.print(Text(" " * indent + one_line(text), style), soft_wrap=True)
         except BrokenPipeError:
@@ -37,12 +37,12 @@ class StreamConsole(Console):
             self.quiet = True
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the caller, where Rich would exit."""
+        """Leave it to the caller; Rich would exit."""
         raise BrokenPipeError
 
 
 def one_line(text: str) -> str:
-    """The text on one line, with whatever could steer a terminal spelled out."""
+    """The text on one line, with control characters escaped."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode()
         for char in " ".join(text.split())
@@ -50,7 +50,7 @@ def one_line(text: str) -> str:
 
 
 def print_results(lines: Iterable[str]) -> None:
-    """Print lines on stdout as they are; that nobody reads them is no error."""
+    """Print lines on stdout as they are; a reader that has closed stdout is not an error."""
     with suppress(BrokenPipeError):
         for line in lines:
             sys.stdout.write(f"{line}\n")
@@ -58,24 +58,24 @@ def print_results(lines: Iterable[str]) -> None:
 
 
 def print_line(line: str) -> None:
-    """Print one line on stdout at once; `BrokenPipeError` when nobody reads any more."""
+    """Print one line on stdout at once; raises `BrokenPipeError` if its reader has closed it."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def drop_what_cannot_be_written() -> None:
-    """Lead broken streams nowhere, since Python would complain when it flushes them at its end."""
+def discard_unwritable_output() -> None:
+    """Redirect broken streams to the null device: Python would report an error when it flushes them."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
 
 
-def spell_out_what_cannot_be_encoded() -> None:
-    r"""Have stdout show a character that its encoding lacks as `\u…`, as stderr does anyway."""
+def escape_unencodable_output() -> None:
+    r"""Make stdout write a character that its encoding lacks as `\u…`, as stderr does by default."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from .._files.part import Part, check_place, check_writable
 from .._files.resume import Identity
-from ..errors import MissingExtraError
+from ..extras import check_extra
 from ..models import Export
 from ._columns import Names, Origin, RowBuilder
 from ._csv import parse_records, read_chunks
@@ -154,24 +153,8 @@ def format_of(path: Path) -> str:
     return suffix
 
 
-def check_extra(extra: str) -> None:
-    """Raise `MissingExtraError` when what an extra installs is not there."""
-    for name in _EXTRAS[extra]:
-        try:
-            import_module(name)
-        except ImportError as error:
-            raise MissingExtraError(
-                f"{name} is not installed: pip install 'voucherify-exports[{extra}]'"
-            ) from error
-
-
 CSV = ".csv"
 _FORMATS = (".parquet", ".arrow", ".jsonl")
-_EXTRAS = {
-    "arrow": ["numpy", "pyarrow"],
-    "pandas": ["numpy", "pyarrow", "pandas"],
-    "polars": ["numpy", "pyarrow", "polars"],
-}
 
 
 def _write(source: CSVSource, path: str | os.PathLike[str], suffix: str, options: TableOptions) -> Path:

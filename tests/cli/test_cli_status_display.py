@@ -1,4 +1,4 @@
-"""The table of statuses, as it is drawn, and what shows it."""
+"""The table of statuses, and its display."""
 
 import asyncio
 import io
@@ -12,8 +12,8 @@ from rich.console import Console
 from samples import running, wire
 
 from voucherify_exports import Export
+from voucherify_exports.cli.status_display import StatusDisplay, StatusView, duration
 from voucherify_exports.cli.streams import StreamConsole
-from voucherify_exports.cli.view import Progress, StatusView, duration
 
 
 @define
@@ -38,8 +38,8 @@ def drawn(view: StatusView, *, width: int = 80, height: int = 24) -> list[str]:
 
 
 class TestStatusView:
-    def test_life_of_an_export(self) -> None:
-        """A row says what is exported, its status, and how long that lasts; beneath is the sum."""
+    def test_the_statuses_of_an_export(self) -> None:
+        """A row has the object, the status and its duration; the summary is below the table."""
         time = Time()
         view = StatusView(["exp_1", "exp_2"], now=time, summary=lambda: "7 requests")
         frames = [drawn(view)]
@@ -77,7 +77,7 @@ class TestStatusView:
         ]
 
     def test_the_clock_stops_at_the_end(self) -> None:
-        """When everything is finished, the sum tells when the last was, and needs no more to say."""
+        """When every export is finished, the duration is that of the last one."""
         time = Time()
         view = StatusView(["exp_1", "exp_2"], now=time)
         time.now += 3
@@ -92,19 +92,19 @@ class TestStatusView:
         ]
 
     def test_the_spinner_turns(self) -> None:
-        """What is in progress is seen to be alive."""
+        """The spinner of an export IN_PROGRESS turns with time."""
         time = Time()
         view = StatusView(["exp_1"], now=time)
         view.update(export("exp_1", "IN_PROGRESS"))
-        seen = set[str]()
+        marks = set[str]()
         for _ in range(20):
             time.now += 0.1
-            seen.add(drawn(view)[1].split()[2])
+            marks.add(drawn(view)[1].split()[2])
 
-        assert len(seen) > 5
+        assert len(marks) > 5
 
-    def test_never_leaves_the_screen(self) -> None:
-        """With more exports than lines, what goes on is shown first, then what failed."""
+    def test_fits_the_screen(self) -> None:
+        """With more exports than lines, running ones come first, then failed ones."""
         ids = [f"exp_{number}" for number in range(50)]
         view = StatusView(ids, now=Time())
         for export_id in ids[:40]:
@@ -123,14 +123,14 @@ class TestStatusView:
         ]
         assert lines[-2:] == ["and 38 more", "40 of 50 finished · 0.0 s"]
 
-    def test_a_screen_of_no_height(self) -> None:
-        """One row is always shown."""
+    def test_a_screen_without_room(self) -> None:
+        """At least one row is shown."""
         view = StatusView(["exp_1", "exp_2"], now=Time())
 
         assert len(drawn(view, height=2)) == 4
 
     def test_eighty_columns_are_enough(self) -> None:
-        """The longest names of today fit without being cut."""
+        """The longest known names fit into 80 columns."""
         view = StatusView(["exp_CGnCVltmWjI9V1pGlnunw2Nf"], now=Time())
         view.update(
             export("exp_CGnCVltmWjI9V1pGlnunw2Nf", "IN_PROGRESS", exported_object="voucher_transactions")
@@ -141,15 +141,15 @@ class TestStatusView:
         )
 
     def test_an_id_that_does_not_fit_is_cut(self) -> None:
-        """A row is one line, whatever the ids of the future look like."""
+        """A row is one line, even with a longer id."""
         view = StatusView(["exp_" + "x" * 200], now=Time())
         lines = drawn(view)
 
         assert len(lines) == 3
         assert "xxx…" in lines[1]
 
-    def test_what_a_server_sends_is_harmless(self) -> None:
-        """No name of an object or a status can steer the terminal."""
+    def test_escapes_control_codes(self) -> None:
+        """Control codes in the name of an object or a status are escaped."""
         view = StatusView(["exp_1"], now=Time())
         view.update(export("exp_1", "\x1b[2J[red]", exported_object="a\nb"))
 
@@ -170,21 +170,21 @@ class TestDuration:
         ],
     )
     def test_is_short(self, seconds: float, text: str) -> None:
-        """Two units at most."""
+        """A duration has at most two units."""
         assert duration(seconds) == text
 
 
-class TestProgress:
+class TestStatusDisplay:
     async def test_live_on_a_terminal(self) -> None:
-        """The table is drawn over and over, and no task or thread is left when it ends."""
+        """The table is redrawn, and no task or thread is left at the end."""
         screen = Screen()
         tasks, threads = asyncio.all_tasks(), threading.enumerate()
         view = StatusView(["exp_1"])
-        async with Progress(view, StreamConsole(screen)) as progress:
+        async with StatusDisplay(view, StreamConsole(screen)) as display:
             await screen.shows("0 of 1 finished")
-            progress.update(export("exp_1", "IN_PROGRESS"))
+            display.update(export("exp_1", "IN_PROGRESS"))
             await screen.shows("IN_PROGRESS")
-            progress.give_up("exp_1", "timed out")
+            display.give_up("exp_1", "timed out")
             assert threading.enumerate() == threads
 
         assert "timed out" in screen.getvalue()
@@ -193,32 +193,32 @@ class TestProgress:
         assert asyncio.all_tasks() == tasks
 
     async def test_ends_with_an_error(self) -> None:
-        """The terminal is put right when the wait fails, and the last state stays on it."""
+        """After an error in the wait, the cursor is visible again."""
         screen = Screen()
         with pytest.raises(ZeroDivisionError):
-            async with Progress(StatusView(["exp_1"]), StreamConsole(screen)):
+            async with StatusDisplay(StatusView(["exp_1"]), StreamConsole(screen)):
                 raise ZeroDivisionError
 
         assert screen.getvalue().endswith("\x1b[?25h")
 
     async def test_lines_above_the_table(self) -> None:
-        """What is said meanwhile stands above the table, which is drawn again beneath."""
+        """Text that is printed meanwhile stands above the table."""
         screen = Screen()
         console = StreamConsole(screen)
-        async with Progress(StatusView(["exp_1"]), console):
-            console.say("The quota is spent.")
+        async with StatusDisplay(StatusView(["exp_1"]), console):
+            console.print_text("The quota is used up.")
 
-        said, _, after = screen.getvalue().partition("The quota is spent.")
-        assert "\x1b[2K" in said
+        before, _, after = screen.getvalue().partition("The quota is used up.")
+        assert "\x1b[2K" in before
         assert "0 of 1 finished" in after
 
     async def test_plain_lines_elsewhere(self) -> None:
-        """Where there is no terminal, each change is a line, and nothing else is written."""
+        """Without a terminal, each change is a line, and nothing else is printed."""
         stream = io.StringIO()
-        async with Progress(StatusView(["exp_1", "exp_2"]), StreamConsole(stream)) as progress:
+        async with StatusDisplay(StatusView(["exp_1", "exp_2"]), StreamConsole(stream)) as display:
             for status in ("SCHEDULED", "IN_PROGRESS", "DONE"):
-                progress.update(export("exp_1", status))
-            progress.give_up("exp_2", "not found")
+                display.update(export("exp_1", status))
+            display.give_up("exp_2", "not found")
 
         assert stream.getvalue().splitlines() == [
             "exp_1 customer: SCHEDULED",
@@ -228,24 +228,24 @@ class TestProgress:
         ]
 
     async def test_plain_lines_without_symbols(self) -> None:
-        """A terminal whose encoding lacks the table's symbols gets lines as well."""
-        stream = ScreenOfThePast(io.BytesIO(), "ascii")
-        async with Progress(StatusView(["exp_1"]), StreamConsole(stream)) as progress:
-            progress.update(export("exp_1", "DONE"))
+        """A terminal whose encoding lacks the symbols of the table gets lines."""
+        stream = AsciiScreen(io.BytesIO(), "ascii")
+        async with StatusDisplay(StatusView(["exp_1"]), StreamConsole(stream)) as display:
+            display.update(export("exp_1", "DONE"))
         stream.seek(0)
 
         assert stream.read() == "exp_1 customer: DONE\n"
 
     async def test_plain_lines_on_a_dumb_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A terminal that cannot move its cursor gets lines too."""
+        """A terminal that cannot move its cursor gets lines."""
         monkeypatch.setenv("TERM", "dumb")
         screen = Screen()
-        async with Progress(StatusView(["exp_1"]), StreamConsole(screen)) as progress:
-            progress.update(export("exp_1", "DONE"))
+        async with StatusDisplay(StatusView(["exp_1"]), StreamConsole(screen)) as display:
+            display.update(export("exp_1", "DONE"))
 
         assert screen.getvalue() == "exp_1 customer: DONE\n"
 
 
-class ScreenOfThePast(io.TextIOWrapper):
+class AsciiScreen(io.TextIOWrapper):
     def isatty(self) -> bool:
         return True

@@ -1,11 +1,11 @@
-"""How a file that arrives is shown."""
+"""The progress of a download."""
 
 import io
 
 from cli_process import Screen
 
+from voucherify_exports.cli.download_display import DownloadDisplay
 from voucherify_exports.cli.streams import StreamConsole
-from voucherify_exports.cli.transfer import Transfer
 
 
 class Time:
@@ -18,23 +18,23 @@ class Time:
         return self.now
 
 
-class TestTransfer:
-    def test_lines_now_and_then(self) -> None:
-        """In a pipe, a line every ten seconds says how far it is."""
+class TestDownloadDisplay:
+    def test_lines(self) -> None:
+        """In a pipe there is a line every ten seconds."""
         stream, time = io.StringIO(), Time()
-        with Transfer(StreamConsole(stream), now=time) as transfer:
+        with DownloadDisplay(StreamConsole(stream), now=time) as display:
             for received, total in ((1_000, 5_000_000), (2_000_000, 5_000_000), (3_000_000, None)):
-                transfer(received, total)
+                display.update(received, total)
                 time.now += 10
 
         assert stream.getvalue() == "2.0 MB of 5.0 MB\n3.0 MB\n"
 
     def test_a_bar(self) -> None:
-        """On a terminal there is a bar with bytes, rate and time left."""
+        """On a terminal there is a bar with bytes, rate and remaining time."""
         stream, time = Screen(), Time()
-        with Transfer(StreamConsole(stream), now=time) as transfer:
+        with DownloadDisplay(StreamConsole(stream), now=time) as display:
             for received in (1_000_000, 2_000_000, 2_000_001):
-                transfer(received, 4_000_000)
+                display.update(received, 4_000_000)
                 time.now += 1
 
         shown = stream.getvalue()

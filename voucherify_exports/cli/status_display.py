@@ -1,4 +1,4 @@
-"""How exports get on: a live table on a terminal, plain lines elsewhere."""
+"""The statuses of exports: a live table on a terminal, a line for each change elsewhere."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from ..models import Export
 from .streams import StreamConsole, one_line
 
 _SECONDS_PER_FRAME = 0.1
-_OTHER_LINES = 6  # of the screen: headings, what is left out, the summary, the prompt
+_OTHER_LINES = 6  # of the screen: the header, "and 38 more", the summary, the prompt
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MARKS = {"done": "✔", "failed": "✘", "waiting": "·"}
 _STYLES = {"running": "yellow", "failed": "red", "done": "green", "waiting": "dim"}
@@ -25,7 +25,7 @@ _ORDER = ["running", "waiting", "failed", "done"]
 
 @define
 class _Row:
-    """One export; `since` is when it came into its status, in seconds of the view's clock."""
+    """One export; `since` is the time of its last change of status, in seconds of the view's clock."""
 
     export_id: str
     since: float
@@ -34,15 +34,15 @@ class _Row:
     stage: str = "waiting"
 
     @property
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         return self.stage in {"done", "failed"}
 
 
 class StatusView:
-    """The statuses of exports, drawn as a table whenever Rich asks for it.
+    """The statuses of exports, as a table that Rich renders.
 
-    It never grows beyond the screen: what is finished makes room first. `summary` gives more to say
-    beneath the table, `now` tells the time in seconds.
+    The table never exceeds the height of the screen: rows of finished exports are left out first. `summary`
+    returns the end of the line below the table, `now` the time in seconds.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class StatusView:
         self._rows = {export_id: _Row(export_id, self._started) for export_id in export_ids}
 
     def update(self, export: Export) -> None:
-        """Take in what is known of an export now."""
+        """Set the current status of an export."""
         row = self._rows[export.id]
         row.exported_object, row.status, row.since = export.exported_object, export.status, self._now()
         if export.is_finished:
@@ -67,7 +67,7 @@ class StatusView:
             row.stage = "waiting" if export.status == "SCHEDULED" else "running"
 
     def give_up(self, export_id: str, reason: str) -> None:
-        """Take in that nobody waits for an export any more, though it is not finished."""
+        """Set the reason why the wait for an export ended before the export did."""
         row = self._rows[export_id]
         row.status, row.stage, row.since = reason, "failed", self._now()
 
@@ -96,19 +96,19 @@ class StatusView:
         return _MARKS.get(row.stage) or _SPINNER[int(self._now() / _SECONDS_PER_FRAME) % len(_SPINNER)]
 
     def _time(self, row: _Row) -> str:
-        if row.is_over:
+        if row.has_ended:
             return f"after {duration(row.since - self._started)}"
         return f"for {duration(self._now() - row.since)}"
 
     def _last_line(self, rows: list[_Row]) -> str:
-        ends = [row.since for row in rows if row.is_over]
+        ends = [row.since for row in rows if row.has_ended]
         until = max(ends) if len(ends) == len(rows) else self._now()
         parts = f"{len(ends):,} of {len(rows):,} finished", duration(until - self._started), self._summary()
         return " · ".join(filter(None, parts))
 
 
 def duration(seconds: float) -> str:
-    """A time that passed, such as `2.5 s`, `3 min 20 s` or `2 h 05 min`."""
+    """A duration in words, such as `2.5 s`, `3 min 20 s` or `2 h 05 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(int(seconds), 60)
@@ -117,8 +117,8 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60:02} min"
 
 
-class Progress:
-    """Shows a view for as long as `async with` lasts: live, or a plain line for each change."""
+class StatusDisplay:
+    """Displays a view inside `async with`: live, or as a line for each change."""
 
     def __init__(self, view: StatusView, console: StreamConsole) -> None:
         self._view = view
@@ -130,18 +130,18 @@ class Progress:
         """Show the new status of an export."""
         self._view.update(export)
         if self._drawing is None:
-            self._console.say(f"{export.id} {export.exported_object}: {export.status}")
+            self._console.print_text(f"{export.id} {export.exported_object}: {export.status}")
 
     def give_up(self, export_id: str, reason: str) -> None:
-        """Show that nobody waits for an export any more, though it is not finished."""
+        """Show the reason why the wait for an export ended before the export did."""
         self._view.give_up(export_id, reason)
         if self._drawing is None:
-            self._console.say(f"{export_id}: {reason}")
+            self._console.print_text(f"{export_id}: {reason}")
 
     async def __aenter__(self) -> Self:
         if self._console.is_interactive:
             self._live.start(refresh=True)
-            # A task rather than Rich's own thread: it draws between two changes, never within one.
+            # A task, since Rich's own thread could draw a half-made change.
             self._drawing = asyncio.create_task(self._draw())
         return self
 

@@ -1,4 +1,4 @@
-"""How a file arrives: a bar on a terminal, now and then a line elsewhere."""
+"""The progress of a download: a bar on a terminal, a line every ten seconds elsewhere."""
 
 import math
 import time
@@ -22,8 +22,8 @@ _SECONDS_PER_FRAME = 0.1
 _SECONDS_PER_LINE = 10.0
 
 
-class Transfer:
-    """Takes the progress of a download, in bytes, and shows it for as long as `with` lasts."""
+class DownloadDisplay:
+    """Displays the progress of a download inside `with`; `now` returns the time in seconds."""
 
     def __init__(self, console: StreamConsole, *, now: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -43,11 +43,11 @@ class Transfer:
         )
         self._task = self._bar.add_task("", total=None)
 
-    def __call__(self, received: int, total: int | None) -> None:
-        """Take in how many bytes have arrived, and of how many."""
+    def update(self, received: int, total: int | None) -> None:
+        """Show the number of bytes received, of a total if it is known."""
         self._bar.update(self._task, completed=received, total=total)
-        wait = _SECONDS_PER_FRAME if self._is_live else _SECONDS_PER_LINE
-        if self._now() - self._shown_at >= wait or (self._is_live and received == total):
+        interval = _SECONDS_PER_FRAME if self._is_live else _SECONDS_PER_LINE
+        if self._now() - self._shown_at >= interval or (self._is_live and received == total):
             self._shown_at = self._now()
             self._show(received, total)
 
@@ -55,7 +55,7 @@ class Transfer:
         if self._is_live:
             self._bar.refresh()
         else:
-            self._console.say(decimal(received) + ("" if total is None else f" of {decimal(total)}"))
+            self._console.print_text(decimal(received) + ("" if total is None else f" of {decimal(total)}"))
 
     def __enter__(self) -> Self:
         if self._is_live:
