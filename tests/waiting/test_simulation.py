@@ -8,9 +8,9 @@ from simulation.scenarios import (
     MINUTE_100,
     MINUTE_2000,
     ROWS,
+    combine,
     run_poller,
     run_watcher,
-    together,
     with_backoff,
 )
 from simulation.simulated import Plan
@@ -82,8 +82,8 @@ class TestFailures:
     )
     def test_delays_at_most_double(self, waiters: int, plan: Plan, runs: int) -> None:
         """With 1 % of responses failing and 1 % taking 20 seconds, every wait still ends."""
-        without_failures = together(run_watcher(waiters, plan, seed=seed) for seed in range(runs))
-        with_failures = together(
+        without_failures = combine(run_watcher(waiters, plan, seed=seed) for seed in range(runs))
+        with_failures = combine(
             run_watcher(waiters, plan, seed=seed, failing=0.01, slow=0.01) for seed in range(runs)
         )
 
