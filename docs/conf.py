@@ -13,12 +13,12 @@ from voucherify_exports import ExportsClient
 
 project = "voucherify-exports"
 author = "The voucherify-exports developers"
-copyright = "2026, the voucherify-exports developers"  # noqa: A001 - the name that Sphinx reads
+copyright = "2026, the voucherify-exports developers"  # noqa: A001 - Sphinx requires this name
 version = release = voucherify_exports.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
-autodoc_mock_imports = ["airflow"]  # which is larger than all the rest
+autodoc_mock_imports = ["airflow"]  # it is larger than all other dependencies together
 nitpicky = True
 
 html_theme = "furo"
@@ -30,7 +30,7 @@ myst_enable_extensions = ["deflist"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-default_role = "code"  # docstrings have single backticks, as Markdown has
+default_role = "code"  # docstrings use single backticks, as in Markdown
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_inherit_docstrings = False
@@ -38,14 +38,14 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 
-# What others document is not linked, so that the site builds without a network; nor are type variables.
+# Names of other packages are not linked, so that the site builds without a network.
 nitpick_ignore_regex = [
     ("py:.*", r"(aiohttp|asyncio|collections|datetime|os|pathlib|tenacity|typing|yarl)\..*"),
     ("py:.*", r"(pandas|pd|polars|pl|pyarrow|pa|numpy)\..*"),
-    # Of the package's own: what annotations name and nobody needs to know.
+    # Internal names of the package that annotations contain and users do not need.
     ("py:class", r"voucherify_exports\.(_api\.parameters\.ExportOptions|_ground\.redact\.Redactor)"),
     ("py:class", r"voucherify_exports\.airflow\.hook\._Result"),
-    ("py:class", r"datetime|Outcome|Reset|Edit"),  # as the sandbox writes them, for type checkers alone
+    ("py:class", r"datetime|Outcome|Reset|Edit"),  # names of the sandbox that only type checkers see
 ]
 
 PUBLIC = {name: name for name in voucherify_exports.__all__} | {
