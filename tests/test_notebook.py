@@ -78,7 +78,7 @@ class TestLists:
     def test_results_of_gather(self, shell: InteractiveShell) -> None:
         """Exports and errors are rows in their order, counted by status, and no token is shown."""
         shell.run_line_magic("load_ext", "voucherify_exports")
-        lost = TransportError("no answer", attempts=5)
+        lost = TransportError("no response", attempts=5)
         missing = ExportNotFoundError("There is no <such> export", status=404, resource_id="exp_2")
         late = WaitTimeoutError("exp_3", elapsed=1, polls=2)
         others = [ExportFailedError(FAILED), lost, missing, late, KeyError("secret")]
