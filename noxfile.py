@@ -1,4 +1,4 @@
-"""Every check of the project: `nox` runs them all, `nox -s tests` the tests alone."""
+"""All checks of the project: `nox` runs them, and `nox -s tests` runs only the tests."""
 
 import os
 import shutil
@@ -13,15 +13,15 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
-# A Python that is not installed is skipped, on a build server too.
+# Versions of Python that are not installed are skipped, also on a build server.
 nox.options.error_on_missing_interpreters = False
-# `coverage` tests the Python that nox runs on, so that `tests` need not.
+# `coverage` runs the tests on the Python of nox, so `tests` runs them on the others only.
 OTHERS = [f"tests-{version}" for version in PYTHONS if version != "{}.{}".format(*sys.version_info)]
 nox.options.sessions = ["lint", "typing", "docs", "coverage", *OTHERS, "airflow"]
 
 
 def install(session: nox.Session, group: str) -> None:
-    """Install the package as users get it, and what one session needs."""
+    """Install the package as users do, with the dependencies of one session."""
     dependencies = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group)
     session.install(".[all]", *dependencies)
 
@@ -45,14 +45,14 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests, on all cores, but for the thorough ones, which `coverage` runs."""
+    """Run the tests on all cores, except the thorough ones, which `coverage` runs."""
     install(session, "tests")
     session.run("python", "-m", "pytest", *ON_ALL_CORES, "-m", "not thorough", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site from scratch, check its links, and run every example in it and in the README."""
+    """Build the site from scratch, check its links, and run all examples in it and in README."""
     install(session, "docs")
     shutil.rmtree("docs/_build", ignore_errors=True)
     session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "docs", "docs/_build")
@@ -62,12 +62,12 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Demand that the tests take every branch; measuring takes them twice the time."""
+    """Run all tests, and require that they take every branch; measuring doubles the time."""
     install(session, "tests")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *ON_ALL_CORES, *session.posargs)
     session.run("coverage", "combine")
-    session.run("coverage", "report", "--omit", AIRFLOW)  # which the session of that name measures
+    session.run("coverage", "report", "--omit", AIRFLOW)  # `airflow` measures it
 
 
 AIRFLOW = "*/voucherify_exports/airflow/*"
@@ -75,18 +75,18 @@ AIRFLOW = "*/voucherify_exports/airflow/*"
 
 @nox.session(python="3.12")
 def airflow(session: nox.Session) -> None:
-    """Check the Airflow integration with a real Airflow: types, DAGs, and a scheduler and triggerer at work.
+    """Check the Airflow integration with a real Airflow: types, DAGs, a scheduler and a triggerer.
 
-    AIRFLOW_CONSTRAINTS in the environment is the file or URL of other constraints, such as Airflow's own.
+    The environment variable AIRFLOW_CONSTRAINTS sets another constraints file or URL, such as Airflow's own.
     """
     constraints = os.environ.get("AIRFLOW_CONSTRAINTS", "tests/airflow/constraints.txt")
     session.install(".[airflow,arrow]", *_airflow_group(), "--constraint", constraints)
-    # The rest of the package is checked by `typing`, which has the stubs for it.
+    # `typing` checks the rest of the package, for which it installs the stubs.
     files = map(str, Path("voucherify_exports/airflow").glob("*.py"))
     session.run("mypy", "--follow-imports=silent", *files)
     session.run("pyright", "-p", "tests/airflow")
     session.run("coverage", "erase")
-    # Without tests/conftest.py, which needs what the other tests do.
+    # Without tests/conftest.py, which needs the dependencies of the other tests.
     session.run(
         "coverage", "run", "-m", "pytest", "--confcutdir=tests/airflow", "tests/airflow", *session.posargs
     )
@@ -96,7 +96,7 @@ def airflow(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def airflow_constraints(session: nox.Session) -> None:
-    """Write tests/airflow/constraints.txt anew, from what resolves today."""
+    """Write tests/airflow/constraints.txt again, from the versions that pip resolves today."""
     session.install("--upgrade", ".[airflow,arrow]", *_airflow_group())
     frozen = session.run("python", "-m", "pip", "freeze", "--exclude", "voucherify-exports", silent=True)
     head = "# What resolved together; made by `nox -s airflow_constraints`.\n"
@@ -109,7 +109,7 @@ def _airflow_group() -> list[str]:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Print what waiting and downloading cost, beside plainer ways; nothing is judged."""
+    """Print the cost of waiting and downloading, compared with simpler ways; no limit is checked."""
     install(session, "tests")
     session.env["PYTHONPATH"] = "tests"
     for script in (
@@ -124,7 +124,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """Draw the pictures of the documentation anew, from what really runs."""
+    """Draw the pictures of the documentation again, from the present code."""
     install(session, "pictures")
     session.env["PYTHONPATH"] = "tests"
     for script in ("simulation.picture", "pictures.terminal", "pictures.sandbox"):

@@ -17,12 +17,12 @@ from voucherify_exports._api.settings import Settings
 
 project = "voucherify-exports"
 author = "The voucherify-exports developers"
-copyright = "2026, the voucherify-exports developers"  # noqa: A001 - the name that Sphinx reads
+copyright = "2026, the voucherify-exports developers"  # noqa: A001 - Sphinx requires this name
 version = release = voucherify_exports.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
-autodoc_mock_imports = ["airflow"]  # which is larger than all the rest
+autodoc_mock_imports = ["airflow"]  # it is larger than all other dependencies together
 nitpicky = True
 
 html_theme = "furo"
@@ -34,7 +34,7 @@ myst_enable_extensions = ["deflist"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-default_role = "code"  # docstrings have single backticks, as Markdown has
+default_role = "code"  # docstrings use single backticks, as in Markdown
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_inherit_docstrings = False
@@ -42,13 +42,13 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 
-# What others document is not linked, so that the site builds without a network; nor are type variables.
+# Names of other packages are not linked, so that the site builds without a network.
 nitpick_ignore_regex = [
     ("py:.*", r"(aiohttp|asyncio|collections|datetime|os|pathlib|tenacity|typing|yarl)\..*"),
     ("py:.*", r"(pandas|pd|polars|pl|pyarrow|pa|numpy)\..*"),
-    # Of the package's own, named only in annotations.
+    # Internal names of the package that annotations contain and users do not need.
     ("py:class", r"voucherify_exports\.airflow\.hook\._Result"),
-    ("py:class", r"datetime|Outcome|Reset|Edit"),  # as the sandbox writes them, for type checkers alone
+    ("py:class", r"datetime|Outcome|Reset|Edit"),  # names of the sandbox that only type checkers see
 ]
 
 PUBLIC = {name: name for name in voucherify_exports.__all__} | {
@@ -59,7 +59,7 @@ PUBLIC = {name: name for name in voucherify_exports.__all__} | {
 
 
 def link_names(_app: Sphinx, doctree: nodes.document) -> None:
-    """Make a link of each public name that stands in backticks, in pages and docstrings alike."""
+    """Link each public name in backticks, in pages and docstrings, to the reference."""
     for literal in list(doctree.findall(nodes.literal)):
         name = literal.astext().removesuffix("()")
         if name not in PUBLIC or isinstance(literal.parent, nodes.reference | nodes.title | pending_xref):
@@ -72,7 +72,7 @@ def link_names(_app: Sphinx, doctree: nodes.document) -> None:
 
 
 def find_public(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.Element) -> Any:
-    """Lead from where a class is written, as in annotations, to where it is public."""
+    """Resolve a class that an annotation names by its private module to its public name."""
     target = f"voucherify_exports.{node['reftarget'].rpartition('.')[2]}"
     python = env.domains.python_domain
     return python.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, shown)
@@ -130,7 +130,7 @@ def default_of(cls: type, name: str) -> str:
 
 
 def setup(app: Sphinx) -> None:
-    """Connect them."""
+    """Connect the functions to the events of Sphinx."""
     app.connect("autodoc-process-signature", show_defaults)
     app.connect("doctree-read", link_names)
     app.connect("missing-reference", find_public)

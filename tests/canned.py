@@ -1,4 +1,4 @@
-"""Canned answers for single exchanges, by aioresponses."""
+"""Canned responses for single requests, by aioresponses."""
 
 import inspect
 from typing import Any
@@ -9,7 +9,7 @@ from aioresponses import aioresponses
 
 
 class _Response(aiohttp.ClientResponse):
-    """aioresponses 0.7.9 does not know the argument that aiohttp 3.14 added."""
+    """A response with the argument that aiohttp 3.14 added, which aioresponses 0.7.9 does not pass."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
@@ -18,7 +18,7 @@ class _Response(aiohttp.ClientResponse):
 
 
 class Api(aioresponses):  # type: ignore[misc]  # aioresponses has no types
-    """Canned answers for the requests of an aiohttp session."""
+    """Canned responses for the requests of an aiohttp session."""
 
     def add(self, *args: Any, **kwargs: Any) -> None:
         super().add(*args, response_class=_Response, **kwargs)

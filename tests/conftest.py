@@ -11,7 +11,7 @@ from tenacity import wait_none
 
 from voucherify_exports import ExportsClient, RetryPolicy, Sandbox
 
-collect_ignore = ["airflow"]  # which a session of its own runs, with Airflow
+collect_ignore = ["airflow"]  # a session of its own runs it, with Airflow
 
 settings.register_profile("seeded", derandomize=True, deadline=None)  # pytest-timeout bounds each test
 settings.load_profile("seeded")
@@ -19,7 +19,7 @@ settings.load_profile("seeded")
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    """Answer requests without a network."""
+    """Respond to requests without a network."""
     with Api() as api:
         yield api
 
@@ -32,14 +32,14 @@ def _seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a developer's own credentials out of the tests."""
+    """Hide a developer's own credentials from the tests."""
     for name in ("APP_ID", "APP_TOKEN", "CLUSTER", "BASE_URL"):
         monkeypatch.delenv(f"VOUCHERIFY_{name}", raising=False)
 
 
 @pytest.fixture(autouse=True)
 async def _no_task_left() -> Any:
-    """Fail a test that leaves a task of ours behind."""
+    """Fail a test that leaves a task of the package behind."""
     before = asyncio.all_tasks()
     yield
     left = {task for task in asyncio.all_tasks() - before if "voucherify" in repr(task)}
@@ -48,14 +48,14 @@ async def _no_task_left() -> Any:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """The exports API on loopback, where exports are done at once."""
+    """The exports API on loopback, with exports that are done at once."""
     async with Sandbox(scheduled_for=0, in_progress_for=0) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 async def connect(sandbox: Sandbox) -> AsyncIterator[Callable[..., ExportsClient]]:
-    """Make a client of the sandbox, which is closed at the end; it retries without a pause."""
+    """Create clients of the sandbox, which retry without a delay and are closed at the end."""
     async with AsyncExitStack() as stack:
 
         def connect(**options: Any) -> ExportsClient:

@@ -1,4 +1,4 @@
-"""A pytest plugin that runs the Python blocks of README and docs, as a reader would, against the sandbox."""
+"""A pytest plugin that runs the Python blocks of README and docs against the sandbox."""
 
 import asyncio
 import threading
@@ -23,14 +23,14 @@ pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser()],
     path=ROOT,
     patterns=["*.md", "docs/*.md"],
-    setup=lambda namespace: namespace.update(__name__="example"),  # as a module has one
+    setup=lambda namespace: namespace.update(__name__="example"),  # which modules have
     fixtures=["account"],
 ).pytest()
 
 
 @pytest.fixture(scope="session")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The exports that the examples name, in a sandbox that the environment leads to."""
+    """A sandbox with the exports that the examples name, and an environment that points to it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""Answers of the API as its reference shows them."""
+"""Responses of the API as its reference shows them."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ RESULT_URL = f"https://download.voucherify.io/v1/exports/{ID}?token=DOWNLOAD-SEC
 
 
 def wire(**changes: Any) -> dict[str, Any]:
-    """The reference's example of a finished export, with changes; `...` removes a property."""
+    """The reference's example of a finished export, with changes; the value `...` removes a property."""
     export: dict[str, Any] = {
         "id": ID,
         "object": "export",
@@ -29,5 +29,5 @@ def wire(**changes: Any) -> dict[str, Any]:
 
 
 def running(status: str = "IN_PROGRESS", **changes: Any) -> dict[str, Any]:
-    """The same export before it was finished."""
+    """The same export before it is finished."""
     return wire(status=status, result=None, **changes)

@@ -1,4 +1,4 @@
-"""A server that gives the answers it was told to, byte for byte, one for each request."""
+"""A server that returns given responses, byte for byte, one for each request."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,14 +9,14 @@ from attrs import define, field
 
 @define
 class Scripted:
-    """The script, the last answer of which is given again and again, and the requests that came."""
+    """The responses, the last of which is repeated, and the heads of the requests that arrived."""
 
     url: str
     answers: list[bytes]
     heads: list[str] = field(factory=list)
 
     def headers(self, number: int) -> dict[str, str]:
-        """The headers of a request, by their names in lower case."""
+        """The headers of a request, with their names in lower case."""
         _, *lines = self.heads[number].strip().split("\r\n")
         return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
 
@@ -33,7 +33,7 @@ class Scripted:
 
 @asynccontextmanager
 async def scripted(*answers: bytes, host: str = "127.0.0.1") -> AsyncGenerator[Scripted]:
-    """Serve on a free port of a loopback address; each answer ends its connection."""
+    """Serve on a free port of a loopback address; each response ends its connection."""
     script = Scripted("", list(answers))
     server = await asyncio.start_server(script.answer, host, 0)
     script.url = f"http://{host}:{server.sockets[0].getsockname()[1]}"
@@ -42,7 +42,7 @@ async def scripted(*answers: bytes, host: str = "127.0.0.1") -> AsyncGenerator[S
 
 
 def http(status: int, body: bytes = b"", **headers: object) -> bytes:
-    """An answer with a length, unless that, too, is among the headers; underscores stand for dashes."""
+    """A response with a Content-Length, unless `headers` sets another; underscores stand for dashes."""
     fields = {"Content-Length": len(body), "Content-Type": "text/csv", "Connection": "close"}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [f"{name}: {value}\r\n" for name, value in fields.items() if value is not None]

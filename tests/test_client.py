@@ -47,8 +47,8 @@ class TestConfiguration:
             ({"base_url": "http://[::1]:8080"}, "http://[::1]:8080"),
         ],
     )
-    def test_finds_the_api(self, options: dict[str, Any], url: str) -> None:
-        """The cluster names the host, and a base URL wins over it."""
+    def test_the_base_url(self, options: dict[str, Any], url: str) -> None:
+        """The cluster names the host, and a base URL wins over the cluster."""
         assert repr(ExportsClient(*KEYS, **options)) == f"<ExportsClient {url} AppKeys(app_id=c70a6f…)>"
 
     @pytest.mark.parametrize(
@@ -88,45 +88,47 @@ class TestConfiguration:
             ({"app_id": None}, "app_id is missing"),
         ],
     )
-    def test_refuses_what_cannot_be_right(self, options: dict[str, Any], problem: str) -> None:
-        """A mistake is told at once, by name, and without the secret that may be in it."""
+    def test_refuses_invalid_options(self, options: dict[str, Any], problem: str) -> None:
+        """The error names the option and the problem, and does not show a secret in the value."""
         with pytest.raises(ConfigurationError, match=problem) as caught:
             ExportsClient(**{"app_id": KEYS[0], "app_token": KEYS[1]} | options)
 
         assert "s3cret" not in str(caught.value)
 
     def test_needs_no_running_loop(self) -> None:
-        """A client can be made at import time."""
+        """A client can be created at import time."""
         assert "api.voucherify.io" in repr(ExportsClient(auth=AppKeys(*KEYS)))
 
     @pytest.mark.parametrize("wrong", [5, None, b"exp_1"])
     @pytest.mark.parametrize("call", ["get_export", "wait_until_done"])
-    async def test_an_id_is_a_str(self, call: str, wrong: Any, connect: Connect, sandbox: Sandbox) -> None:
-        """Anything else is a TypeError before anything is sent."""
+    async def test_an_id_must_be_a_str(
+        self, call: str, wrong: Any, connect: Connect, sandbox: Sandbox
+    ) -> None:
+        """Another type is a TypeError, and nothing is sent."""
         with pytest.raises(TypeError):
             await getattr(connect(), call)(wrong)
         assert sandbox.requests == []
 
     @pytest.mark.parametrize("wrong", ["", "..", "a/b", "a?b", "a#b", "a\n", "x" * 10**6])
     @pytest.mark.parametrize("call", ["get_export", "wait_until_done"])
-    async def test_an_id_is_one_path_segment(
+    async def test_an_id_must_be_one_path_segment(
         self, call: str, wrong: str, connect: Connect, sandbox: Sandbox
     ) -> None:
-        """What would ask for something else is refused before anything is sent."""
+        """An id that would lead to another path is refused, and nothing is sent."""
         with pytest.raises(ConfigurationError):
             await getattr(connect(), call)(wrong)
         assert sandbox.requests == []
 
     @pytest.mark.parametrize("wrong", [-1, float("nan")])
-    async def test_a_timeout_is_not_negative(self, wrong: float, connect: Connect) -> None:
-        """A wait cannot have ended before it begins."""
+    async def test_a_timeout_must_not_be_negative(self, wrong: float, connect: Connect) -> None:
+        """A negative or undefined timeout is a ConfigurationError."""
         with pytest.raises(ConfigurationError, match="timeout cannot be"):
             await connect().wait_until_done(ID, timeout=wrong)
 
 
 class TestFromEnv:
-    def test_takes_all_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Keys and cluster come from their variables."""
+    def test_reads_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Credentials and cluster are read from their variables."""
         for name, value in {"APP_ID": KEYS[0], "APP_TOKEN": KEYS[1], "CLUSTER": "us1.api"}.items():
             monkeypatch.setenv(f"VOUCHERIFY_{name}", value)
 
@@ -134,8 +136,8 @@ class TestFromEnv:
             "<ExportsClient https://us1.api.voucherify.io AppKeys(app_id=c70a6f…)>"
         )
 
-    def test_an_override_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What is given is not looked for."""
+    def test_an_argument_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An argument wins over its variable."""
         monkeypatch.setenv("VOUCHERIFY_BASE_URL", "https://env.example")
 
         client = ExportsClient.from_env(auth=BearerToken("abc"), base_url="https://given.example")
@@ -143,7 +145,7 @@ class TestFromEnv:
         assert repr(client) == "<ExportsClient https://given.example BearerToken()>"
 
     def test_an_explicit_cluster_wins_over_both_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A cluster that is given is not overruled by a base URL from the environment, nor the other way."""
+        """A cluster or base URL that is given wins over both variables."""
         monkeypatch.setenv("VOUCHERIFY_BASE_URL", "https://env.example")
         monkeypatch.setenv("VOUCHERIFY_CLUSTER", "as1.api")
 
@@ -161,10 +163,10 @@ class TestFromEnv:
             ({"app_id": "c70a6f00"}, "VOUCHERIFY_APP_TOKEN"),
         ],
     )
-    def test_names_what_is_missing(
+    def test_names_the_missing_variables(
         self, given: dict[str, str], missing: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An empty variable is as good as none."""
+        """An empty variable is equivalent to a missing one."""
         monkeypatch.setenv("VOUCHERIFY_APP_TOKEN", "")
 
         with pytest.raises(ConfigurationError) as caught:
@@ -174,7 +176,7 @@ class TestFromEnv:
 
 class TestGetExport:
     async def test_is_one_get_with_both_headers(self, api: Api) -> None:
-        """The request is the documented one, and so is the export."""
+        """The request is the documented one, and the export is the one in the response."""
         api.get(URL_OF_ID, payload=wire())
         async with ExportsClient(*KEYS) as client:
             assert await client.get_export(ID) == Export.from_dict(wire())
@@ -186,7 +188,7 @@ class TestGetExport:
         assert call.kwargs["allow_redirects"] is False
 
     async def test_over_a_real_socket(self, connect: Connect, sandbox: Sandbox) -> None:
-        """The headers arrive, and the answer is the export that the sandbox holds."""
+        """The request arrives with its headers, and the export is the one that the sandbox has."""
         export_id = sandbox.add_export("customer")
 
         export = await connect().get_export(export_id)
@@ -197,14 +199,14 @@ class TestGetExport:
         assert request.headers["User-Agent"].startswith("voucherify-exports/")
 
     async def test_encodes_the_id(self, connect: Connect, sandbox: Sandbox) -> None:
-        """An odd id arrives as it was given, and is not found."""
+        """An id with special characters arrives unchanged, and is not found."""
         with pytest.raises(ExportNotFoundError, match="404 · not_found") as caught:
             await connect().get_export("exp 1%2F&ż")
 
         assert caught.value.resource_id == "exp 1%2F&ż"
 
     async def test_a_bearer_token_is_sent_instead_of_the_keys(self, api: Api) -> None:
-        """Other credentials, other headers."""
+        """A bearer token is sent in its own header, without the headers of the keys."""
         api.get(URL_OF_ID, payload=wire())
         async with ExportsClient(auth=BearerToken("abc")) as client:
             await client.get_export(ID)
@@ -226,8 +228,8 @@ class TestGetExport:
         ],
         ids=lambda body: str(body)[:20],
     )
-    async def test_an_answer_that_is_no_export(self, body: Any, api: Api) -> None:
-        """It is told what is wrong, and is not asked for again."""
+    async def test_a_response_that_is_not_an_export(self, body: Any, api: Api) -> None:
+        """The error names the request and the problem, and the request is not repeated."""
         api.get(URL_OF_ID, **({"body": body} if isinstance(body, str) else {"payload": body}))
         async with ExportsClient(*KEYS) as client:
             with pytest.raises(InvalidResponseError, match=f"GET /v1/exports/{ID}: unexpected response"):
@@ -235,15 +237,15 @@ class TestGetExport:
 
         assert sum(len(calls) for calls in api.requests.values()) == 1
 
-    async def test_a_body_without_end(self, connect: Connect, sandbox: Sandbox) -> None:
-        """More than 16 MiB are not read."""
+    async def test_a_body_that_is_too_large(self, connect: Connect, sandbox: Sandbox) -> None:
+        """At most 16 MiB of a body are read."""
         sandbox.fail(body=b"[" + b" " * 20 * 1024 * 1024 + b"]")
 
         with pytest.raises(InvalidResponseError, match="more than 16777216 bytes"):
             await connect().get_export(ID)
 
     async def test_a_session_of_the_callers_is_used_and_left_open(self, sandbox: Sandbox) -> None:
-        """Who made the session closes it."""
+        """A session that the caller passed is used, and the client does not close it."""
         export_id = sandbox.add_export("customer")
         async with aiohttp.ClientSession(headers={"X-Mine": "yes"}) as session:
             async with ExportsClient(
@@ -255,7 +257,7 @@ class TestGetExport:
         assert sandbox.requests[0].headers["X-Mine"] == "yes"
 
     async def test_a_session_that_was_closed(self, connect: Connect) -> None:
-        """A session that its owner closed is told as such."""
+        """A session that the caller has closed is reported as closed."""
         session = aiohttp.ClientSession()
         await session.close()
 
@@ -264,8 +266,8 @@ class TestGetExport:
 
 
 class TestWaitUntilDone:
-    async def test_follows_an_export_to_its_end(self, connect: Connect) -> None:
-        """SCHEDULED, IN_PROGRESS, DONE, over real sockets."""
+    async def test_polls_until_the_export_is_done(self, connect: Connect) -> None:
+        """The statuses SCHEDULED, IN_PROGRESS and DONE are reported, over real sockets."""
         async with Sandbox(scheduled_for=0.03, in_progress_for=0.04) as sandbox:
             client = connect(
                 base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, poll=FAST
@@ -279,8 +281,8 @@ class TestWaitUntilDone:
         assert export.result_url is not None
         assert export.result_url.startswith(sandbox.url)
 
-    async def test_500_at_once(self, connect: Connect, sandbox: Sandbox) -> None:
-        """`asyncio.gather` over 500 ids brings 500 exports, in order."""
+    async def test_500_waits_at_once(self, connect: Connect, sandbox: Sandbox) -> None:
+        """`asyncio.gather` over 500 ids returns 500 exports, in order."""
         ids = [sandbox.add_export("voucher") for _ in range(500)]
         client = connect()
 
@@ -292,7 +294,7 @@ class TestWaitUntilDone:
         assert all(export.is_done for export in exports)
 
     async def test_a_failed_export_is_an_error(self, connect: Connect, sandbox: Sandbox) -> None:
-        """ERROR raises with the export in hand, or returns it when asked to."""
+        """ERROR raises an error that has the export, or returns the export with `raise_on_error=False`."""
         export_id = sandbox.add_export("customer", outcome="ERROR")
         client = connect()
 
@@ -301,26 +303,26 @@ class TestWaitUntilDone:
         assert await client.wait_until_done(export_id, raise_on_error=False) == caught.value.export
 
     @pytest.mark.parametrize("status", ["DONE", "ERROR"])
-    async def test_a_finished_export_costs_nothing(
+    async def test_a_finished_export_costs_no_request(
         self, status: str, connect: Connect, sandbox: Sandbox
     ) -> None:
-        """Given the end, there is nothing to wait for."""
+        """Waiting for a finished `Export` returns it and sends nothing."""
         known = Export.from_dict(wire(status=status))
 
         assert await connect().wait_until_done(known, raise_on_error=False) is known
         assert sandbox.requests == []
 
     @pytest.mark.parametrize("known", [running("SCHEDULED"), wire(result=None)])
-    async def test_an_unfinished_export_is_followed(
+    async def test_an_unfinished_export_is_polled(
         self, known: dict[str, Any], connect: Connect, sandbox: Sandbox
     ) -> None:
-        """An `Export` is as good as its id; DONE without a result is not yet the end."""
+        """An `Export` is equivalent to its id, and DONE without a result is not finished."""
         sandbox.add_export("customer", id=ID)
 
         assert (await connect().wait_until_done(Export.from_dict(known))).result_url is not None
 
-    async def test_an_export_that_is_deleted_meanwhile(self, connect: Connect) -> None:
-        """A 404 in the middle of the wait ends it."""
+    async def test_an_export_that_is_deleted_during_the_wait(self, connect: Connect) -> None:
+        """A 404 ends the wait."""
         async with Sandbox(scheduled_for=60) as sandbox:
             export_id = sandbox.add_export("customer")
             client = connect(
@@ -331,7 +333,7 @@ class TestWaitUntilDone:
                 await client.wait_until_done(export_id, on_update=lambda _: sandbox.delete_export(export_id))
 
     async def test_the_deadline_bounds_a_request_that_hangs(self, connect: Connect, sandbox: Sandbox) -> None:
-        """A server that never answers does not hold a wait."""
+        """A wait ends at its timeout even if the server never responds."""
         sandbox.fail(times=None, delay=float("inf"))
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -340,8 +342,8 @@ class TestWaitUntilDone:
             await connect().wait_until_done(ID, timeout=0.05)
         assert loop.time() - started < 1
 
-    async def test_faults_on_the_way_are_no_news(self, connect: Connect, sandbox: Sandbox) -> None:
-        """Resets, gateways and garbage do not end a wait."""
+    async def test_transient_failures_do_not_end_a_wait(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Polls that fail with resets, gateway errors or invalid bodies do not end a wait."""
         export_id = sandbox.add_export("customer")
         sandbox.fail(reset="before")
         sandbox.fail(reset="headers")
@@ -355,7 +357,7 @@ class TestWaitUntilDone:
         assert len(sandbox.requests) == 8
 
     async def test_cancelling_one_of_many(self, connect: Connect) -> None:
-        """`asyncio.timeout` around one wait ends that one."""
+        """`asyncio.timeout` around one of two waits for an export ends only that wait."""
         async with Sandbox(scheduled_for=0, in_progress_for=0.08) as sandbox:
             client = connect(
                 base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, poll=FAST
@@ -370,8 +372,8 @@ class TestWaitUntilDone:
 
 
 class TestWaitMany:
-    async def test_brings_an_outcome_for_each(self, connect: Connect, sandbox: Sandbox) -> None:
-        """Done, failed, unknown, and one that was finished before: every wait has its outcome."""
+    async def test_each_wait_has_an_outcome(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Exports that are done, failed, unknown or finished before the wait have one outcome each."""
         done, failed = sandbox.add_export("customer"), sandbox.add_export("order", outcome="ERROR")
         known = Export.from_dict(wire(status="ERROR"))
 
@@ -392,12 +394,12 @@ class TestWaitMany:
         assert len(outcomes) == 4
         assert pickle.loads(pickle.dumps(outcomes[done])) == outcomes[done]
 
-    async def test_nothing_is_nothing(self, connect: Connect) -> None:
-        """No ids, no outcomes."""
+    async def test_no_ids(self, connect: Connect) -> None:
+        """Without ids there are no outcomes."""
         assert [outcome async for outcome in connect().wait_many([])] == []
 
-    async def test_leaving_the_loop_ends_the_rest(self, connect: Connect, sandbox: Sandbox) -> None:
-        """`break` leaves no task behind."""
+    async def test_leaving_the_loop_ends_the_other_waits(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Leaving the loop by `break` leaves no task behind."""
         sandbox.add_export("customer", id="exp_0")
         sandbox.fail(times=None, path="/v1/exports/exp_1", delay=float("inf"))
         client = connect()
@@ -408,14 +410,14 @@ class TestWaitMany:
                 break
         assert not [task for task in asyncio.all_tasks() if "voucherify" in task.get_name()]
 
-    async def test_misuse_is_told_before_anything_is_sent(self, connect: Connect, sandbox: Sandbox) -> None:
-        """One bad id, and nothing is begun."""
+    async def test_misuse_is_raised_before_anything_is_sent(self, connect: Connect, sandbox: Sandbox) -> None:
+        """One invalid id is an error, and no wait is started."""
         with pytest.raises(ConfigurationError):
             await anext(connect().wait_many(["exp_1", "a/b"]))
         assert sandbox.requests == []
 
     async def test_a_closed_client(self, connect: Connect) -> None:
-        """Closing is an outcome of each wait that is pending, and an error to one that begins."""
+        """Closing the client is the outcome of each pending wait, and an error for each new one."""
         async with Sandbox(scheduled_for=60) as sandbox:
             client = connect(base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token)
             ids = [sandbox.add_export("customer") for _ in range(3)]
@@ -432,7 +434,7 @@ class TestWaitMany:
                 await anext(client.wait_many(ids))
 
     async def test_a_hook_that_raises_is_not_an_outcome(self, connect: Connect, sandbox: Sandbox) -> None:
-        """The caller's own mistake comes back as it is."""
+        """An exception of the caller's hook is raised and is not an outcome."""
 
         def fail(event: object) -> None:
             raise ZeroDivisionError
@@ -443,7 +445,7 @@ class TestWaitMany:
 
 class TestIdioms:
     async def test_gather_with_exceptions(self, connect: Connect, sandbox: Sandbox) -> None:
-        """`return_exceptions=True` gives each its own end, in order."""
+        """With `return_exceptions=True` each wait has its own result or exception, in order."""
         ids = [sandbox.add_export("voucher", outcome=outcome) for outcome in ("DONE", "ERROR", "DONE")]
         client = connect()
 
@@ -459,7 +461,7 @@ class TestIdioms:
         ]
 
     async def test_task_group(self, connect: Connect, sandbox: Sandbox) -> None:
-        """One failure cancels the other waits of its group, and none outside it."""
+        """One failure cancels the other waits of its task group, and none outside it."""
         failing = sandbox.add_export("voucher", outcome="ERROR")
         async with Sandbox(scheduled_for=0, in_progress_for=0.05, app_id="a", app_token="b") as slow:
             client, other = connect(), connect(base_url=slow.url, app_id="a", app_token="b", poll=FAST)
@@ -478,7 +480,7 @@ class TestIdioms:
             assert (await outside).is_done
 
     async def test_first_completed(self, connect: Connect) -> None:
-        """`asyncio.wait` gives the first, and the others go on."""
+        """`asyncio.wait` returns the first finished wait, and the others continue."""
         async with Sandbox(scheduled_for=0, in_progress_for=0.08) as sandbox:
             client = connect(
                 base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, poll=FAST
@@ -496,8 +498,8 @@ class TestIdioms:
 
 
 class TestClose:
-    async def test_ends_what_is_pending(self, connect: Connect, sandbox: Sandbox) -> None:
-        """Waits, requests under way and pauses before a retry all raise."""
+    async def test_ends_all_pending_calls(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Waits, requests under way and delays before a retry all raise ClientClosedError."""
         sandbox.fail(times=None, path="/v1/exports/exp_hangs", delay=float("inf"))
         sandbox.fail(times=None, path="/v1/exports/exp_fails", status=503)
         client = connect(retry=RetryPolicy(wait=lambda _: 3600))
@@ -518,7 +520,7 @@ class TestClose:
     async def test_closing_twice_at_the_same_time(
         self, steps: int, connect: Connect, sandbox: Sandbox
     ) -> None:
-        """Whoever closes, and in whatever step of the other's closing, each call under way ends once."""
+        """Each call under way ends once, at whatever step of the first `close` the second one starts."""
         sandbox.fail(times=None, delay=float("inf"))
         client = connect()
         call = asyncio.ensure_future(client.get_export(ID))
@@ -535,7 +537,7 @@ class TestClose:
             await call
 
     async def test_ends_calls_on_a_session_that_stays_open(self, connect: Connect, sandbox: Sandbox) -> None:
-        """The caller's session lives on, the call does not."""
+        """A call on the caller's session ends, and the session stays open."""
         sandbox.fail(times=None, delay=float("inf"))
         async with aiohttp.ClientSession() as session:
             client = connect(session=session)
@@ -546,10 +548,10 @@ class TestClose:
             with pytest.raises(ClientClosedError):
                 await call
 
-    async def test_the_session_is_closed_whatever_a_hook_does(
+    async def test_a_hook_that_raises_does_not_keep_the_session_open(
         self, connect: Connect, sandbox: Sandbox
     ) -> None:
-        """A hook that raises while waits are ended does not keep the connections open."""
+        """The session is closed even if a hook raises while the waits end."""
 
         def fail(event: object) -> None:
             if isinstance(event, WaitEnded):
@@ -568,8 +570,8 @@ class TestClose:
         with pytest.raises(ClientClosedError):
             await wait
 
-    async def test_a_closed_client_says_so(self, connect: Connect) -> None:
-        """Every call raises, and closing again is nothing."""
+    async def test_a_closed_client_refuses_calls(self, connect: Connect) -> None:
+        """Each call on a closed client raises ClientClosedError, and closing it again does nothing."""
         client = connect()
         await client.close()
         await client.close()
@@ -583,8 +585,8 @@ class TestClose:
         with pytest.raises(ClientClosedError):
             await client.__aenter__()
 
-    async def test_cancelling_a_call_passes_through(self, connect: Connect, sandbox: Sandbox) -> None:
-        """A cancelled call is cancelled, and nothing else."""
+    async def test_cancelling_a_call(self, connect: Connect, sandbox: Sandbox) -> None:
+        """Cancelling a call raises CancelledError."""
         sandbox.fail(times=None, delay=float("inf"))
         call = asyncio.ensure_future(connect().get_export(ID))
         while not sandbox.requests:
@@ -595,12 +597,12 @@ class TestClose:
             await call
 
 
-class TestSource:
+class TestPoller:
     async def test_lists_the_newest_exports(self, connect: Connect, sandbox: Sandbox) -> None:
-        """The watcher's second way to look: a page of a hundred whole exports."""
+        """The watcher's poller returns pages of a hundred whole exports, the newest first."""
         ids = [sandbox.add_export("voucher", created_at=1_700_000_000 + second) for second in range(103)]
 
-        first, second = [await connect()._watcher._poller.list_page(page) for page in (1, 2)]
+        newest_page, next_page = [await connect()._watcher._poller.list_page(page) for page in (1, 2)]
 
-        assert [export.id for export in (*first.exports, *second.exports)] == ids[::-1]
-        assert (len(first.exports), first.total, second.total) == (100, 103, 103)
+        assert [export.id for export in (*newest_page.exports, *next_page.exports)] == ids[::-1]
+        assert (len(newest_page.exports), newest_page.total, next_page.total) == (100, 103, 103)

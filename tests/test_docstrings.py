@@ -1,4 +1,4 @@
-"""The examples in docstrings, as typed into `python -m asyncio`."""
+"""The examples in docstrings run as if typed into `python -m asyncio`."""
 
 import ast
 import doctest
@@ -24,7 +24,7 @@ ID = "exp_CGnCVltmWjI9V1pGlnunw2Nf"
 
 
 def examples() -> Iterator[Any]:
-    """Each docstring of the package that has examples."""
+    """Each docstring of the package that contains examples."""
     for name in MODULES:
         for test in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name)):
             if test.examples:
@@ -33,7 +33,7 @@ def examples() -> Iterator[Any]:
 
 @pytest.fixture
 async def namespace(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What the examples take for granted: a client, exports, files."""
+    """The names that the examples use: a client, exports and files."""
     monkeypatch.chdir(tmp_path)
     sandbox.add_export("redemption", id=ID)
     Path("redemptions.csv").write_text("ID\nr_1\n")
@@ -56,7 +56,7 @@ async def namespace(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("typed", [*examples()])
 async def test_runs(typed: list[doctest.Example], namespace: dict[str, Any]) -> None:
-    """Each runs, and prints what it says it does, if it says so."""
+    """Each example runs, and prints the expected output if it shows one."""
     for example in typed:
         printed = await output(example.source, namespace)
         if example.want:
@@ -65,7 +65,7 @@ async def test_runs(typed: list[doctest.Example], namespace: dict[str, Any]) -> 
 
 
 async def output(source: str, namespace: dict[str, Any]) -> str:
-    """What a statement prints, or the value of an expression, or its error as doctest writes it."""
+    """What a statement prints, the value of an expression, or its error as doctest writes it."""
     with redirect_stdout(io.StringIO()) as printed:
         try:
             code = compile(source, "<docstring>", "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -73,7 +73,7 @@ async def output(source: str, namespace: dict[str, Any]) -> str:
                 await FunctionType(code, namespace)()
             else:
                 exec(code, namespace)
-        except ValueError as error:  # what an example may show
+        except ValueError as error:  # an example may show one
             text = "".join(traceback.format_exception_only(error))
             return f"Traceback (most recent call last):\n{text}"
     return printed.getvalue()

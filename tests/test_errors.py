@@ -24,7 +24,7 @@ from voucherify_exports import (
     WaitTimeoutError,
 )
 
-TOLD = {
+ERROR_BODY = {
     "key": "not_found",
     "message": "Resource not found",
     "details": f"Cannot find export with id {ID}",
@@ -34,7 +34,7 @@ TOLD = {
 }
 
 
-def _refused() -> RateLimitedError:
+def _rate_limited() -> RateLimitedError:
     error = RateLimitedError("refused", status=429)
     error.retry_at = datetime(2026, 1, 1, tzinfo=UTC)
     return error
@@ -42,8 +42,8 @@ def _refused() -> RateLimitedError:
 
 ERRORS = [
     ConfigurationError("wrong"),
-    *(ApiError.for_status(status)("said", status=status, **TOLD) for status in range(400, 600)),
-    _refused(),
+    *(ApiError.for_status(status)("refused", status=status, **ERROR_BODY) for status in range(400, 600)),
+    _rate_limited(),
     TransportError("lost", attempts=3),
     CreateUncertainError("lost", attempts=1),
     InvalidResponseError("odd", problem="not JSON", excerpt="<html>"),
@@ -82,8 +82,8 @@ class TestTree:
             ("ClientClosedError", ["VoucherifyExportsError"]),
         ],
     )
-    def test_is_as_drawn(self, name: str, bases: list[str]) -> None:
-        """The classes and their bases are those of the module's docstring."""
+    def test_is_as_documented(self, name: str, bases: list[str]) -> None:
+        """The classes and their bases are those in the tree of the module's docstring."""
         error = getattr(voucherify_exports, name)
 
         assert [base.__name__ for base in error.__bases__] == bases
@@ -92,7 +92,7 @@ class TestTree:
 
     @pytest.mark.parametrize("status", range(400, 600))
     def test_each_status_has_its_class(self, status: int) -> None:
-        """Every HTTP error status is raised as the class that the tree names for it."""
+        """Each HTTP error status has the class that the tree names for it."""
         names = {
             400: "BadRequestError",
             401: "AuthenticationError",
@@ -111,14 +111,14 @@ class TestTree:
 class TestEveryError:
     @pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{type(error).__name__}")
     def test_survives_pickle_and_copy(self, error: VoucherifyExportsError) -> None:
-        """Type, text and attributes are the same afterwards."""
+        """Type, message and attributes stay the same."""
         for same in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
             assert type(same) is type(error)
             assert str(same) == str(error)
             assert same.__dict__ == error.__dict__
 
     def test_keeps_its_notes(self) -> None:
-        """Notes that a caller added travel too."""
+        """Pickling keeps the notes that a caller added."""
         error = ClientClosedError()
         error.add_note("while shutting down")
 
@@ -126,8 +126,8 @@ class TestEveryError:
 
 
 class TestMessages:
-    def test_a_failed_export_is_named(self) -> None:
-        """The message names the export and what to do."""
+    def test_a_failed_export(self) -> None:
+        """The message names the export and says what to do."""
         error = ExportFailedError(Export.from_dict(running("ERROR")))
 
         assert str(error) == (
@@ -136,8 +136,8 @@ class TestMessages:
         )
         assert error.export.is_failed
 
-    def test_a_late_export_goes_on(self) -> None:
-        """The message says how long it was awaited, and that waiting again is possible."""
+    def test_a_timeout(self) -> None:
+        """The message says how long the wait took, and that the export can be waited for again."""
         error = WaitTimeoutError(
             ID,
             elapsed=2.04,
@@ -151,14 +151,14 @@ class TestMessages:
             " It continues at Voucherify: wait for it again, or longer. The last error was: no route"
         )
 
-    def test_an_export_that_was_never_seen(self) -> None:
-        """Without any news the message does not claim a status."""
+    def test_a_timeout_without_a_response(self) -> None:
+        """Without a response the message names no status."""
         error = WaitTimeoutError(ID, elapsed=1, polls=0)
 
         assert "could not be polled after 1.0 s and 0 polls" in str(error)
 
-    def test_no_message_holds_the_download_token(self) -> None:
-        """Neither the text nor the repr of an error shows the query of a result URL."""
+    def test_no_message_contains_the_download_token(self) -> None:
+        """Neither the message nor the repr of an error shows the query of a result URL."""
         error = WaitTimeoutError(ID, elapsed=1, polls=1, last_export=Export.from_dict(wire()))
 
         assert "DOWNLOAD-SECRET" not in str(error) + repr(error) + repr(error.last_export)

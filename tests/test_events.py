@@ -42,8 +42,10 @@ EVENTS: dict[Event, int] = {
 
 class TestLogEvent:
     @pytest.mark.parametrize(("event", "level"), EVENTS.items(), ids=lambda value: type(value).__name__)
-    def test_logs_each_at_its_level(self, event: Event, level: int, caplog: pytest.LogCaptureFixture) -> None:
-        """Each fact is one record of the package's logger, with its figures."""
+    def test_logs_at_the_level_of_the_event(
+        self, event: Event, level: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Each event is one record of the package's logger, with the figures of the event."""
         with caplog.at_level(logging.DEBUG, "voucherify_exports"):
             log_event(event)
 
@@ -53,16 +55,16 @@ class TestLogEvent:
         assert type(event).__name__ in record.getMessage()
 
     def test_knows_every_event(self) -> None:
-        """No event is forgotten."""
+        """These tests cover every type of event."""
         assert {type(event) for event in EVENTS} == set(get_args(Event))
 
 
 class TestIsWanted:
     @pytest.mark.parametrize(("event", "level"), EVENTS.items(), ids=lambda value: type(value).__name__)
-    def test_by_the_level_of_the_log(
+    def test_depends_on_the_level_of_the_logger(
         self, event: Event, level: int, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The hook that logs wants what the logger's level lets through; any other hook wants all."""
+        """`log_event` wants the events that the logger's level lets through, other hooks want all."""
         with caplog.at_level(level, "voucherify_exports"):
             assert is_wanted(type(event), log_event)
         with caplog.at_level(level + 1, "voucherify_exports"):

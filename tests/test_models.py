@@ -19,8 +19,8 @@ from voucherify_exports import (
 
 
 class TestExport:
-    def test_reads_the_reference_example(self) -> None:
-        """Every property of the documented example ends in its attribute."""
+    def test_parses_the_reference_example(self) -> None:
+        """Each property of the documented example is converted to its attribute."""
         export = Export.from_dict(wire())
 
         assert export == Export(
@@ -61,24 +61,24 @@ class TestExport:
             {"status": "SCHEDULED", "result": None},
         ],
     )
-    def test_gives_its_wire_form_back(self, changes: dict[str, object]) -> None:
-        """Nothing that the API sent is lost or changed by a round trip, known or not."""
-        sent = wire(**changes)
+    def test_to_dict_returns_the_wire_form(self, changes: dict[str, object]) -> None:
+        """A round trip loses and changes nothing that the API sent, unknown properties included."""
+        body = wire(**changes)
 
-        export = Export.from_dict(sent)
+        export = Export.from_dict(body)
 
-        assert export.to_dict() == sent
+        assert export.to_dict() == body
         assert Export.from_dict(export.to_dict()) == export
 
-    def test_to_dict_is_the_callers_own(self) -> None:
+    def test_to_dict_returns_a_copy(self) -> None:
         """Changing the dictionary does not change the export."""
         export = Export.from_dict(wire())
         export.to_dict()["parameters"]["filters"]["junction"] = "or"
 
         assert export.to_dict()["parameters"]["filters"] == {"junction": "and"}
 
-    def test_evolved_time_wins_over_the_text_it_came_as(self) -> None:
-        """A changed `created_at` is written, not the text of the old one."""
+    def test_an_evolved_created_at_is_written(self) -> None:
+        """After `evolve`, `to_dict` writes the new `created_at`, and not the text of the old one."""
         export = Export.from_dict(wire(created_at="2017-02-24T13:10:50Z"))
 
         changed = evolve(export, created_at=datetime(2020, 1, 1, tzinfo=UTC))
@@ -95,14 +95,14 @@ class TestExport:
         ],
     )
     def test_created_at_is_aware_and_utc(self, text: str, moment: datetime) -> None:
-        """Whatever form the time has, it is one moment in UTC."""
+        """`created_at` is an aware datetime in UTC, whatever format the text has."""
         created_at = Export.from_dict(wire(created_at=text)).created_at
 
         assert created_at == moment
         assert created_at.tzinfo is UTC
 
-    def test_a_foreign_zone_is_written_as_utc(self) -> None:
-        """An export made by hand is written the way the API writes."""
+    def test_another_time_zone_is_written_as_utc(self) -> None:
+        """A `created_at` in another time zone is written in the format of the API, in UTC."""
         zone = timezone(timedelta(hours=2))
         export = evolve(Export.from_dict(wire()), created_at=datetime(2022, 1, 1, 2, tzinfo=zone))
 
@@ -125,23 +125,23 @@ class TestExport:
             ({"parameters": {"filters": []}}, "expected an object, got list @ Export.parameters.filters"),
         ],
     )
-    def test_says_what_is_wrong_and_where(self, changes: dict[str, object], problem: str) -> None:
-        """A property that is missing or of the wrong kind is named with its path."""
+    def test_an_error_names_the_problem_and_the_path(self, changes: dict[str, object], problem: str) -> None:
+        """A property that is missing or of the wrong type is named with its path."""
         with pytest.raises(ValueError, match="@") as caught:
             Export.from_dict(wire(**changes))
 
         assert str(caught.value) == problem
 
-    def test_names_every_problem(self) -> None:
-        """Two faults are told at once."""
+    def test_an_error_names_every_problem(self) -> None:
+        """Two problems are reported in one error."""
         with pytest.raises(ValueError, match=r"Export\.id.*; .*Export\.status"):
             Export.from_dict(wire(id=1, status=2))
 
     @pytest.mark.parametrize("wrong", [[], "text", 1, None])
-    def test_refuses_what_is_no_object(self, wrong: object) -> None:
-        """An export is a JSON object."""
+    def test_refuses_what_is_not_an_object(self, wrong: object) -> None:
+        """An export that is not a JSON object is a ValueError."""
         with pytest.raises(ValueError, match=r"expected an object, got \w+ @ Export"):
-            Export.from_dict(wrong)  # type: ignore[arg-type]  # that is what is tested
+            Export.from_dict(wrong)  # type: ignore[arg-type]  # this is what the test checks
 
     @pytest.mark.parametrize(
         ("status", "done", "failed", "finished"),
@@ -153,25 +153,25 @@ class TestExport:
             ("PAUSED", False, False, False),
         ],
     )
-    def test_knows_where_it_is(self, status: str, done: bool, failed: bool, finished: bool) -> None:
-        """Only DONE and ERROR are ends; an unknown status is not."""
+    def test_status_properties(self, status: str, done: bool, failed: bool, finished: bool) -> None:
+        """Only DONE and ERROR are finished; an unknown status is not."""
         export = Export.from_dict(wire(status=status))
 
         assert (export.is_done, export.is_failed, export.is_finished) == (done, failed, finished)
 
     def test_has_no_result_url_before_it_is_done(self) -> None:
-        """Without a result there is no URL."""
+        """Without a result `result_url` is None."""
         assert Export.from_dict(running()).result_url is None
 
     def test_hash_is_of_id_and_status(self) -> None:
-        """Exports go into sets, whatever their filters hold."""
-        done, going = Export.from_dict(wire()), Export.from_dict(running())
+        """The hash uses the id and the status, so that exports can be in sets."""
+        done, unfinished = Export.from_dict(wire()), Export.from_dict(running())
 
         assert hash(done) == hash(Export.from_dict(wire(channel="WEBSITE")))
-        assert len({done, going, Export.from_dict(wire())}) == 2
+        assert len({done, unfinished, Export.from_dict(wire())}) == 2
 
     def test_repr_hides_the_token(self) -> None:
-        """The query of the result URL is a secret."""
+        """No repr shows the query of the result URL."""
         shown = repr(Export.from_dict(wire()))
 
         assert "DOWNLOAD-SECRET" not in shown
@@ -193,21 +193,21 @@ class TestExport:
 )
 class TestEveryModel:
     def test_survives_pickle_and_copy(self, model: object) -> None:
-        """Models travel between processes."""
+        """A model that was pickled or copied equals the original."""
         assert pickle.loads(pickle.dumps(model)) == model
         assert copy.copy(model) == model
         assert copy.deepcopy(model) == model
 
     def test_is_frozen_and_hashable(self, model: object) -> None:
-        """Models are values."""
+        """Attributes cannot be set, and equal models have equal hashes."""
         with pytest.raises(AttributeError):
-            model.id = "other"  # type: ignore[attr-defined]  # that is what is tested
+            model.id = "other"  # type: ignore[attr-defined]  # this is what the test checks
         assert hash(model) == hash(pickle.loads(pickle.dumps(model)))
 
 
 class TestOpenEnums:
-    def test_an_unknown_value_is_a_member_of_its_own(self) -> None:
-        """It equals its string, is the same object each time, and is none of the known ones."""
+    def test_an_unknown_value_becomes_a_member(self) -> None:
+        """It equals its string, is the same object each time, and is not among the known members."""
         status = ExportStatus("ARCHIVED")
 
         assert status == "ARCHIVED"
@@ -216,8 +216,8 @@ class TestOpenEnums:
         assert pickle.loads(pickle.dumps(status)) is status
         assert status not in list(ExportStatus)
 
-    def test_is_warned_about_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        """The log says it the first time, and only then."""
+    def test_an_unknown_value_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The first use of an unknown value logs a warning, and later uses do not."""
         with caplog.at_level(logging.WARNING, "voucherify_exports"):
             ExportedObject("gift_basket")
             ExportedObject("gift_basket")
@@ -226,12 +226,12 @@ class TestOpenEnums:
             "Voucherify sent an unknown ExportedObject: 'gift_basket'"
         ]
 
-    def test_what_is_no_string_is_no_value(self) -> None:
-        """The enums are open for strings only."""
+    def test_refuses_what_is_not_a_string(self) -> None:
+        """Only strings can become members."""
         with pytest.raises(ValueError, match="5"):
-            ExportStatus(5)  # type: ignore[arg-type]  # that is what is tested
+            ExportStatus(5)  # type: ignore[arg-type]  # this is what the test checks
 
-    def test_know_the_documented_values(self) -> None:
-        """All statuses and objects of the reference are members."""
+    def test_have_the_documented_values(self) -> None:
+        """All documented statuses and objects are members."""
         assert [*ExportStatus] == ["SCHEDULED", "IN_PROGRESS", "DONE", "ERROR"]
         assert len(ExportedObject) == 10

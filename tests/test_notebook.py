@@ -34,8 +34,8 @@ def shell() -> Iterator[InteractiveShell]:
 
 def html(shell: InteractiveShell, value: object) -> str | None:
     assert shell.display_formatter
-    found: dict[str, Any] = shell.display_formatter.format(value)[0]
-    return found.get("text/html")
+    formatted: dict[str, Any] = shell.display_formatter.format(value)[0]
+    return formatted.get("text/html")
 
 
 def rows(text: str | None) -> list[list[str]]:
@@ -45,8 +45,8 @@ def rows(text: str | None) -> list[list[str]]:
 
 
 class TestTable:
-    def test_everything_is_escaped(self) -> None:
-        """No text is taken for HTML."""
+    def test_all_text_is_escaped(self) -> None:
+        """All text is escaped, so that none is taken for HTML."""
         shown = table(["<a>"], [["<script>", 'x"&y']], "<b>")
         assert "<caption>&lt;b&gt;</caption>" in shown
         assert ROW.format("&lt;script&gt;") + ROW.format("x&quot;&amp;y") in shown
@@ -54,8 +54,8 @@ class TestTable:
 
 
 class TestExport:
-    def test_one(self, shell: InteractiveShell) -> None:
-        """An export is a small table, without its URL."""
+    def test_is_a_table(self, shell: InteractiveShell) -> None:
+        """An export is displayed as a small table without its result URL."""
         shown = html(shell, DONE)
         assert rows(shown) == [[ID, "customer", "DONE", "2022-01-13 09:03:18 UTC", "ready"]]
         assert "http" not in str(shown)
@@ -65,8 +65,8 @@ class TestExport:
             "",
         ]
 
-    def test_its_repr_is_short(self) -> None:
-        """One line, without the URL."""
+    def test_the_repr_is_short(self) -> None:
+        """The repr is one line without the result URL."""
         assert repr(DONE) == (
             f"Export(id='{ID}', status=DONE, exported_object=customer,"
             " created_at=2022-01-13 09:03:18.293000+00:00, result=ExportResult(…))"
@@ -75,10 +75,10 @@ class TestExport:
 
 
 class TestLists:
-    def test_a_gather(self, shell: InteractiveShell) -> None:
+    def test_results_of_gather(self, shell: InteractiveShell) -> None:
         """Exports and errors are rows in their order, counted by status, and no token is shown."""
         shell.run_line_magic("load_ext", "voucherify_exports")
-        lost = TransportError("no answer", attempts=5)
+        lost = TransportError("no response", attempts=5)
         missing = ExportNotFoundError("There is no <such> export", status=404, resource_id="exp_2")
         late = WaitTimeoutError("exp_3", elapsed=1, polls=2)
         others = [ExportFailedError(FAILED), lost, missing, late, KeyError("secret")]
@@ -96,8 +96,8 @@ class TestLists:
         assert "<caption>7 exports: 2 DONE, 1 ERROR, 1 TransportError" in str(shown)
         assert "secret" not in str(shown).lower()
 
-    def test_outcomes(self, shell: InteractiveShell) -> None:
-        """What `wait_many` gives is shown as well."""
+    def test_outcomes_of_wait_many(self, shell: InteractiveShell) -> None:
+        """The outcomes of `wait_many` are rows as well."""
         shell.run_line_magic("load_ext", "voucherify_exports")
         outcomes = [
             WaitOutcome(ID, DONE),
@@ -112,8 +112,8 @@ class TestLists:
             ("exp_4", ""),
         ]
 
-    def test_many(self, shell: InteractiveShell) -> None:
-        """A hundred are shown, and all counted."""
+    def test_a_long_list(self, shell: InteractiveShell) -> None:
+        """The first hundred are shown, and all are counted."""
         shell.run_line_magic("load_ext", "voucherify_exports")
         shown = html(shell, [DONE] * 250)
         assert len(rows(shown)) == 101
@@ -121,13 +121,13 @@ class TestLists:
         assert "250 exports: 250 DONE" in str(shown)
 
     @pytest.mark.parametrize("value", [[], [1, 2], [DONE, 1], [KeyError("x")], (DONE,), "text"])
-    def test_others_are_left_alone(self, shell: InteractiveShell, value: object) -> None:
-        """Lists of anything else look as before."""
+    def test_other_lists_are_unchanged(self, shell: InteractiveShell, value: object) -> None:
+        """Lists of anything else are displayed as before."""
         shell.run_line_magic("load_ext", "voucherify_exports")
         assert html(shell, value) is None
 
-    def test_unloaded(self, shell: InteractiveShell) -> None:
-        """Afterwards lists are lists again, also when it is undone twice."""
+    def test_unloading_the_extension(self, shell: InteractiveShell) -> None:
+        """After it is unloaded, lists are displayed as before; unloading it twice is allowed."""
         shell.run_line_magic("load_ext", "voucherify_exports")
         assert html(shell, [DONE])
         shell.run_line_magic("unload_ext", "voucherify_exports")
@@ -135,8 +135,8 @@ class TestLists:
         assert html(shell, [DONE]) is None
 
 
-def test_the_import_is_light() -> None:
-    """The package does not import IPython."""
+def test_the_import_does_not_load_ipython() -> None:
+    """Importing the package does not import IPython."""
     code = "import sys, voucherify_exports; print('IPython' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=25)
     assert run.stdout.strip() == "False"

@@ -8,18 +8,18 @@ from voucherify_exports import Export, PollPolicy, RetryPolicy
 
 
 class TestPollPolicy:
-    def test_doubles_up_to_the_longest(self) -> None:
-        """Without jitter the waits are 2, 4, 8 … and never over 60 seconds."""
+    def test_the_delay_doubles_up_to_max(self) -> None:
+        """Without jitter the delays are 2, 4, 8 … seconds, and never more than 60."""
         policy = PollPolicy(jitter=0)
 
         assert [policy.delay(polls) for polls in range(1, 8)] == [2, 4, 8, 16, 32, 60, 60]
 
-    def test_never_overflows(self) -> None:
-        """After any number of polls the wait is the longest."""
+    def test_the_delay_never_overflows(self) -> None:
+        """After any number of polls the delay is `max`."""
         assert PollPolicy(jitter=0).delay(100_000) == 60
 
-    def test_jitter_stays_within_its_share_and_the_bounds(self) -> None:
-        """Waits differ by up to a fifth, but none is below `initial` or above `max`."""
+    def test_jitter_stays_within_the_bounds(self) -> None:
+        """Delays vary by up to a fifth, but none is below `initial` or above `max`."""
         policy = PollPolicy()
         delays = {polls: [policy.delay(polls) for _ in range(200)] for polls in (1, 3, 9)}
 
@@ -29,21 +29,21 @@ class TestPollPolicy:
         assert min(delays[3]) < 7 < 9 < max(delays[3])
 
     def test_jitter_is_seeded_by_random(self) -> None:
-        """The same seed gives the same waits."""
+        """The same seed of `random` gives the same delays."""
         random.seed(1)
-        first = [PollPolicy().delay(polls) for polls in range(1, 6)]
+        delays = [PollPolicy().delay(polls) for polls in range(1, 6)]
         random.seed(1)
 
-        assert [PollPolicy().delay(polls) for polls in range(1, 6)] == first
+        assert [PollPolicy().delay(polls) for polls in range(1, 6)] == delays
 
-    def test_takes_any_tenacity_strategy(self) -> None:
-        """A strategy of tenacity's own replaces the figures."""
+    def test_accepts_any_tenacity_strategy(self) -> None:
+        """A wait strategy of tenacity replaces the other parameters."""
         policy = PollPolicy(wait=wait_chain(wait_fixed(1), wait_fixed(5), wait_none()))
 
         assert [policy.delay(polls) for polls in (1, 2, 3, 4)] == [1, 5, 0, 0]
 
-    def test_tells_the_strategy_what_was_seen(self) -> None:
-        """A strategy may decide by the export's status."""
+    def test_passes_the_export_to_the_strategy(self) -> None:
+        """A strategy can depend on the status of the export."""
         export = Export.from_dict(running("SCHEDULED"))
 
         def by_status(state: RetryCallState) -> float:
@@ -52,8 +52,8 @@ class TestPollPolicy:
 
         assert PollPolicy(wait=by_status).delay(1, export) == 30
 
-    def test_no_strategy_goes_back_in_time(self) -> None:
-        """A negative wait is none."""
+    def test_a_negative_delay_is_zero(self) -> None:
+        """A negative delay of a strategy counts as zero."""
         assert PollPolicy(wait=lambda _: -3).delay(1) == 0
 
     @pytest.mark.parametrize(
@@ -61,29 +61,30 @@ class TestPollPolicy:
         [{"initial": 0}, {"initial": -1}, {"factor": 0.5}, {"max": 1}, {"jitter": -0.1}, {"jitter": 1.1}]
         + [{name: float("nan")} for name in ("initial", "factor", "max", "jitter")],
     )
-    def test_refuses_figures_that_cannot_be(self, wrong: dict[str, float]) -> None:
-        """A policy that would spin, shrink or never end is a ValueError that names the figure."""
+    def test_refuses_invalid_parameters(self, wrong: dict[str, float]) -> None:
+        """A parameter that would make polling spin or speed up is a ValueError that names it."""
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            PollPolicy(**wrong)  # type: ignore[arg-type]  # mypy thinks of `wait`
+            PollPolicy(**wrong)  # type: ignore[arg-type]  # mypy takes the values for `wait`
 
 
 class TestRetryPolicy:
-    def test_has_five_attempts_and_bounded_waits(self) -> None:
-        """The default waits grow from half a second to 8, with up to half a second of jitter."""
+    def test_has_five_attempts_and_bounded_delays(self) -> None:
+        """The default delays grow from half a second to 8 seconds, with up to half a second of jitter."""
         policy = RetryPolicy()
-        state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # not looked at
-        waits = []
+        state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # not used
+        delays = []
         for attempt in range(1, 8):
             state.attempt_number = attempt
-            waits.append(policy.wait(state))
+            delays.append(policy.wait(state))
 
         assert policy.attempts == 5
         assert all(
-            least <= wait <= least + 0.5 for wait, least in zip(waits, [0.5, 1, 2, 4, 8, 8, 8], strict=True)
+            least <= delay <= least + 0.5
+            for delay, least in zip(delays, [0.5, 1, 2, 4, 8, 8, 8], strict=True)
         )
 
     @pytest.mark.parametrize("attempts", [0, -1])
-    def test_needs_an_attempt(self, attempts: int) -> None:
-        """Less than one attempt is none at all."""
+    def test_refuses_less_than_one_attempt(self, attempts: int) -> None:
+        """Less than one attempt is a ValueError."""
         with pytest.raises(ValueError, match="attempts"):
             RetryPolicy(attempts=attempts)

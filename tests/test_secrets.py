@@ -1,4 +1,4 @@
-"""Whatever goes wrong, nothing that a person may read holds a secret."""
+"""Nothing that a person may read contains a secret, whatever fails."""
 
 import asyncio
 import json
@@ -15,13 +15,13 @@ from voucherify_exports import ExportsClient, Sandbox, VoucherifyExportsError, l
 
 Connect = Callable[..., ExportsClient]
 
-# Each quotes, as a careless server might, what it was sent and what it should not tell.
+# Each response quotes the credentials and a download token, as a careless server might.
 LEAKS = (
     "app {app_id} token {app_token} at https://download.voucherify.io/v1/exports/exp_1?token=DOWNLOAD-SECRET"
 )
 
 FAULTS: dict[str, dict[str, Any]] = {
-    "nothing wrong": {},
+    "no fault": {},
     "html": {"body": f"<html>{LEAKS}</html>"},
     "no id": {"body": wire(id=..., channel=LEAKS)},
     "list": {"body": [wire(channel=LEAKS)]},
@@ -51,18 +51,18 @@ FAULTS: dict[str, dict[str, Any]] = {
     "reset before": {"reset": "before"},
     "reset in the header": {"reset": "headers"},
     "reset in the body": {"reset": "body"},
-    "silence": {"delay": float("inf")},
+    "no response": {"delay": float("inf")},
 }
 
 
 def filled(value: Any, sandbox: Sandbox) -> Any:
-    """The fault with the sandbox's own keys in the places of the leaks."""
+    """The fault with the sandbox's credentials in the place of the fields of `LEAKS`."""
     text = json.dumps(value)
     return json.loads(text.replace("{app_id}", sandbox.app_id).replace("{app_token}", sandbox.app_token))
 
 
 def shown(error: BaseException) -> str:
-    """All that a person may read of an error."""
+    """Everything of an error that a person may read."""
     attributes = [repr(value) for value in vars(error).values()]
     formatted = "".join(traceback.format_exception(error))
     return "\n".join([str(error), repr(error), formatted, *attributes])
@@ -72,34 +72,34 @@ def shown(error: BaseException) -> str:
 async def test_no_secret_is_shown(
     fault: str, connect: Connect, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Messages, reprs, attributes, tracebacks, events and log records stay clean in every fault."""
+    """No message, repr, attribute, traceback, event or log record contains a secret, whatever the fault."""
     caplog.set_level(logging.DEBUG)
-    seen: list[str] = []
+    texts: list[str] = []
 
-    def note(event: Any) -> None:
-        seen.append(f"{event} {event!r}")
+    def record_event(event: Any) -> None:
+        texts.append(f"{event} {event!r}")
         log_event(event)
 
     export_id = sandbox.add_export("customer", id="exp_1")
     sandbox.fail(times=None, **filled(FAULTS[fault], sandbox))
-    client = connect(request_timeout=0.02, on_event=note, clock=Hurried())
+    client = connect(request_timeout=0.02, on_event=record_event, clock=Hurried())
     outcomes = await asyncio.gather(
         client.get_export(export_id),
-        client.wait_until_done(export_id, timeout=10, on_update=lambda export: seen.append(repr(export))),
+        client.wait_until_done(export_id, timeout=10, on_update=lambda export: texts.append(repr(export))),
         return_exceptions=True,
     )
 
-    seen += [repr(client), *(shown(outcome) for outcome in outcomes if isinstance(outcome, BaseException))]
-    seen += [repr(outcome) for outcome in outcomes]
-    seen += [f"{record.getMessage()} {record.args!r}" for record in caplog.records]
-    everything = "\n".join(seen)
+    texts += [repr(client), *(shown(outcome) for outcome in outcomes if isinstance(outcome, BaseException))]
+    texts += [repr(outcome) for outcome in outcomes]
+    texts += [f"{record.getMessage()} {record.args!r}" for record in caplog.records]
+    output = "\n".join(texts)
     for outcome in outcomes:
         assert not isinstance(outcome, BaseException) or isinstance(outcome, VoucherifyExportsError)
-    assert len(everything) > 200
-    assert sandbox.app_token not in everything
-    assert sandbox.app_id not in everything
-    assert "DOWNLOAD-SECRET" not in everything
-    assert "?token=" not in everything
+    assert len(output) > 200
+    assert sandbox.app_token not in output
+    assert sandbox.app_id not in output
+    assert "DOWNLOAD-SECRET" not in output
+    assert "?token=" not in output
 
 
 class Hurried:

@@ -1,4 +1,4 @@
-"""An event loop whose time jumps to the next timer, so that hours pass in milliseconds."""
+"""An event loop whose time jumps to the next timer, so that hours of it pass in milliseconds."""
 
 import asyncio
 import functools
@@ -24,7 +24,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop that never blocks: it adds the time that it would have slept to its clock."""
+    """A loop that never blocks: instead of sleeping, it adds the time of the sleep to its clock."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
@@ -35,7 +35,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """The clock that goes with the loop; `skew` seconds off the server's."""
+    """The clock of the loop, whose wall time is `skew` seconds ahead of the server's."""
 
     def __init__(self, skew: float = 0.0) -> None:
         self.skew = skew
@@ -51,7 +51,7 @@ class VirtualClock:
 
 
 def virtually(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run an async test in virtual time; no task may be left at its end."""
+    """Run an async test in virtual time, and fail if it leaves a task behind."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

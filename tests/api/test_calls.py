@@ -14,20 +14,21 @@ from voucherify_exports import (
 from voucherify_exports._api.calls import Call
 
 
-def caused(cause: BaseException) -> TransportError:
+def transport_error(cause: BaseException) -> TransportError:
+    """A transport error with this cause."""
     error = TransportError("no response")
     error.__cause__ = cause
     return error
 
 
-REFUSED = caused(aiohttp.ClientConnectorError(Mock(), ConnectionRefusedError()))
-RESET = caused(ConnectionResetError())
+REFUSED = transport_error(aiohttp.ClientConnectorError(Mock(), ConnectionRefusedError()))
+RESET = transport_error(ConnectionResetError())
 LIMITED = RateLimitedError("429")
 
 
 class TestMayRepeat:
     @pytest.mark.parametrize("error", [REFUSED, RESET, LIMITED, ServerError("503", status=503)])
-    def test_what_has_no_effect_twice(self, error: VoucherifyExportsError) -> None:
+    def test_transient_failures(self, error: VoucherifyExportsError) -> None:
         """A GET is repeated after every transient failure."""
         call = Call("GET", "/v1/exports")
         call.is_sent = True
@@ -37,8 +38,8 @@ class TestMayRepeat:
     @pytest.mark.parametrize(
         "error", [BadRequestError("400", status=400), InvalidResponseError("x", problem="x")]
     )
-    def test_what_would_fail_again(self, error: VoucherifyExportsError) -> None:
-        """Nothing is repeated after an error that would come again."""
+    def test_lasting_errors(self, error: VoucherifyExportsError) -> None:
+        """A request is not repeated after an error that would occur again."""
         assert not Call("GET", "/v1/exports").may_repeat(error)
 
     @pytest.mark.parametrize(
@@ -54,5 +55,5 @@ class TestMayRepeat:
 
     @pytest.mark.parametrize("error", [RESET, ServerError("503", status=503)])
     def test_a_create_that_was_not_sent(self, error: VoucherifyExportsError) -> None:
-        """What failed before, such as the fetch of a token, does not make the create uncertain."""
+        """A failure before the create was sent, such as that of a token request, allows repeating it."""
         assert Call("POST", "/v1/exports", creates=True).may_repeat(error)

@@ -1,4 +1,4 @@
-"""Bearer tokens over real sockets: fetched, kept, renewed and revoked, and never shown."""
+"""Access tokens over real sockets: they are fetched, kept, renewed, revoked and never shown."""
 
 import asyncio
 import json
@@ -37,8 +37,8 @@ TOKEN, REVOKE = "/v1/oauth/token", "/v1/oauth/token/revoke"
 PATH = "/v1/exports/exp_1"
 
 
-class Time:
-    """One time for sandbox and client, which stands still until somebody moves it."""
+class ManualTime:
+    """The time of both sandbox and client, which changes only by sleeping or by the test."""
 
     now = 1_767_225_600.0
 
@@ -58,69 +58,74 @@ def auth(sandbox: Sandbox) -> OAuth:
 
 
 @asynccontextmanager
-async def timed(**options: Any) -> AsyncIterator[tuple[Sandbox, OAuth, Time]]:
-    """A sandbox with one export, and a time that a test moves."""
-    time = Time()
+async def sandbox_in_manual_time(**options: Any) -> AsyncIterator[tuple[Sandbox, OAuth, ManualTime]]:
+    """A sandbox with one export, its credentials, and its time, which a test changes."""
+    time = ManualTime()
     async with Sandbox(scheduled_for=0, in_progress_for=0, clock=time.wall, **options) as sandbox:
         sandbox.add_export("customer", id="exp_1")
         yield sandbox, OAuth(sandbox.app_id, sandbox.app_token), time
 
 
-def arrived(sandbox: Sandbox) -> list[tuple[str, int | None]]:
+def requested(sandbox: Sandbox) -> list[tuple[str, int | None]]:
+    """The path and the status of each request."""
     return [(request.path, request.status) for request in sandbox.requests]
 
 
-def bearers(sandbox: Sandbox) -> list[str]:
-    """The tokens that requests came with, each once, in their order."""
+def tokens_sent(sandbox: Sandbox) -> list[str]:
+    """The tokens in the requests, each once, in order."""
     headers = [request.headers.get("Authorization", "") for request in sandbox.requests]
     return list(dict.fromkeys(header.removeprefix("Bearer ") for header in headers if header))
 
 
-async def arrivals(sandbox: Sandbox, count: int) -> None:
+async def wait_for_requests(sandbox: Sandbox, count: int) -> None:
+    """Wait until this number of requests has arrived."""
     while len(sandbox.requests) < count:
         await asyncio.sleep(0.001)
 
 
 class TestFetching:
-    async def test_the_keys_go_to_the_token_alone(
+    async def test_the_keys_are_sent_only_to_request_the_token(
         self, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """The documented form is posted with the keys; everything else carries the token instead."""
+        """The documented form is posted with the keys, and all other requests have the token instead."""
         await connect(auth=auth).get_export("exp_1")
 
-        first, second = sandbox.requests
-        assert (first.method, first.path, second.path) == ("POST", TOKEN, PATH)
-        assert parse_qs(first.body.decode()) == {"grant_type": ["client_credentials"], "scope": ["exports"]}
-        assert first.headers["Content-Type"] == "application/x-www-form-urlencoded"
-        assert (first.headers["X-App-Id"], first.headers["X-App-Token"]) == (
+        token_request, export_request = sandbox.requests
+        assert (token_request.method, token_request.path, export_request.path) == ("POST", TOKEN, PATH)
+        assert parse_qs(token_request.body.decode()) == {
+            "grant_type": ["client_credentials"],
+            "scope": ["exports"],
+        }
+        assert token_request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+        assert (token_request.headers["X-App-Id"], token_request.headers["X-App-Token"]) == (
             sandbox.app_id,
             sandbox.app_token,
         )
-        assert "Authorization" not in first.headers
-        assert second.headers["Authorization"].startswith("Bearer ")
-        assert not {"X-App-Id", "X-App-Token"} & {*second.headers}
+        assert "Authorization" not in token_request.headers
+        assert export_request.headers["Authorization"].startswith("Bearer ")
+        assert not {"X-App-Id", "X-App-Token"} & {*export_request.headers}
 
-    async def test_one_request_however_many_call(
+    async def test_concurrent_calls_share_one_token(
         self, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """A hundred calls at once, and those after them, share one token."""
+        """A hundred calls at once, and later ones, share one token."""
         client = connect(auth=auth)
 
         await asyncio.gather(*(client.get_export("exp_1") for _ in range(100)))
         await client.get_export("exp_1")
 
-        assert Counter(arrived(sandbox)) == {(TOKEN, 200): 1, (PATH, 200): 101}
+        assert Counter(requested(sandbox)) == {(TOKEN, 200): 1, (PATH, 200): 101}
 
-    async def test_polls_use_it_too(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
-        """Waits for many exports cost one token."""
+    async def test_polls_share_one_token(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
+        """Waits for many exports request one token."""
         ids = [sandbox.add_export("order") for _ in range(30)]
         client = connect(auth=auth)
 
         exports = await asyncio.gather(*map(client.wait_until_done, ids))
 
         assert all(export.is_done for export in exports)
-        assert [path for path, _ in arrived(sandbox)].count(TOKEN) == 1
-        assert len(bearers(sandbox)) == 1
+        assert [path for path, _ in requested(sandbox)].count(TOKEN) == 1
+        assert len(tokens_sent(sandbox)) == 1
 
     @pytest.mark.parametrize(
         ("scope", "error", "message"),
@@ -129,7 +134,7 @@ class TestFetching:
             ("orders", PermissionDeniedError, "GET /v1/exports/exp_1: 403 · forbidden"),
         ],
     )
-    async def test_a_scope_that_does_not_fit(
+    async def test_an_unsuitable_scope(
         self,
         scope: str,
         error: type[Exception],
@@ -138,16 +143,16 @@ class TestFetching:
         sandbox: Sandbox,
         auth: OAuth,
     ) -> None:
-        """The scope that was asked for is the one that is sent, and what is refused is told."""
+        """The given scope is requested, and an error about it is raised."""
         client = connect(auth=OAuth(auth.app_id, auth.app_token, scope))
 
         with pytest.raises(error, match=message):
             await client.get_export("exp_1")
 
-    async def test_a_fetch_that_fails_is_the_end_for_all_who_wait(
+    async def test_a_failed_token_request_fails_all_waiting_calls(
         self, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """Each is told by an exception of its own; the next call asks for a token again."""
+        """Each call raises an exception of its own, and the next call requests a token again."""
         sandbox.fail(path=TOKEN, status=403)
         client = connect(auth=auth)
 
@@ -157,33 +162,33 @@ class TestFetching:
 
         assert {type(error) for error in errors} == {PermissionDeniedError}
         assert len({id(error) for error in errors}) == 10
-        assert arrived(sandbox) == [(TOKEN, 403)]
+        assert requested(sandbox) == [(TOKEN, 403)]
         assert (await client.get_export("exp_1")).is_done
 
     async def test_wrong_keys(self, connect: Connect, sandbox: Sandbox) -> None:
-        """They are refused where the token is asked for, once, and the advice is the same."""
+        """Wrong keys are refused by the token request, once for each call, with the usual advice."""
         client = connect(auth=OAuth(sandbox.app_id, "wrong"))
 
         with pytest.raises(AuthenticationError, match=r"POST /v1/oauth/token: 401 .*check the app id"):
             await client.get_export("exp_1")
         with pytest.raises(AuthenticationError):
             await client.wait_until_done("exp_1")
-        assert arrived(sandbox) == [(TOKEN, 401)] * 2
+        assert requested(sandbox) == [(TOKEN, 401)] * 2
 
-    async def test_a_passing_fault_is_retried(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
-        """A call goes on when its token comes later; a wait takes a fault for no news."""
+    async def test_retries_a_transient_failure(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
+        """A call retries the token request, and a wait polls again."""
         sandbox.fail(path=TOKEN, status=503, times=2)
         assert (await connect(auth=auth).get_export("exp_1")).is_done
 
         sandbox.fail(path=TOKEN, reset="body")
         assert (await connect(auth=auth, clock=Hurried()).wait_until_done("exp_1")).is_done
 
-        assert [status for path, status in arrived(sandbox) if path == TOKEN] == [503, 503, 200, None, 200]
+        assert [status for path, status in requested(sandbox) if path == TOKEN] == [503, 503, 200, None, 200]
 
     async def test_the_attempts_are_those_of_the_call(
         self, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """The last fault of the token says how often the call was tried."""
+        """The error of the token request counts the attempts of the call."""
         sandbox.fail(path=TOKEN, reset="body", times=None)
 
         with pytest.raises(TransportError, match=r"POST /v1/oauth/token: .*\(attempt 5\)") as caught:
@@ -191,21 +196,21 @@ class TestFetching:
 
         assert caught.value.attempts == 5
 
-    async def test_a_refusal_for_the_quota_is_waited_for(self, connect: Connect) -> None:
-        """Nobody asks for a token before the time that a 429 names."""
-        async with timed() as (sandbox, auth, time):
-            began = time.now
+    async def test_a_429_delays_the_token_request(self, connect: Connect) -> None:
+        """No token is requested before the time that a 429 names."""
+        async with sandbox_in_manual_time() as (sandbox, auth, time):
+            started = time.now
             sandbox.fail(path=TOKEN, status=429, headers={"Retry-After": "30"})
             client = connect(auth=auth, base_url=sandbox.url, clock=time)
 
             await asyncio.gather(*(client.get_export("exp_1") for _ in range(5)))
 
-            assert [path for path, _ in arrived(sandbox)].count(TOKEN) == 2
-            assert all(request.at >= began + 30 for request in sandbox.requests[1:])
+            assert [path for path, _ in requested(sandbox)].count(TOKEN) == 2
+            assert all(request.at >= started + 30 for request in sandbox.requests[1:])
 
-    async def test_a_refusal_that_lasts_too_long(self, connect: Connect) -> None:
-        """It is the callers' error at once, with the time."""
-        async with timed() as (sandbox, auth, time):
+    async def test_a_429_that_names_a_late_time(self, connect: Connect) -> None:
+        """A 429 that names a time beyond `max_quota_wait` is raised at once, with that time."""
+        async with sandbox_in_manual_time() as (sandbox, auth, time):
             sandbox.fail(path=TOKEN, status=429, headers={"Retry-After": "300"})
             client = connect(auth=auth, base_url=sandbox.url, clock=time)
 
@@ -215,44 +220,44 @@ class TestFetching:
             assert caught.value.retry_at is not None
             assert caught.value.retry_at.timestamp() == time.now + 300
 
-    async def test_a_cancelled_caller_harms_nobody(
+    async def test_a_cancelled_call_does_not_affect_others(
         self, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """Another one asks for the token in its place."""
+        """Another call requests the token instead."""
         sandbox.fail(path=TOKEN, delay=math.inf)
         client = connect(auth=auth)
-        first = asyncio.ensure_future(client.get_export("exp_1"))
-        await arrivals(sandbox, 1)
+        cancelled_call = asyncio.ensure_future(client.get_export("exp_1"))
+        await wait_for_requests(sandbox, 1)
         others = asyncio.gather(*(client.get_export("exp_1") for _ in range(5)))
 
-        first.cancel()
+        cancelled_call.cancel()
 
         assert all(export.is_done for export in await others)
-        assert first.cancelled()
-        assert Counter(arrived(sandbox)) == {(TOKEN, None): 1, (TOKEN, 200): 1, (PATH, 200): 5}
+        assert cancelled_call.cancelled()
+        assert Counter(requested(sandbox)) == {(TOKEN, None): 1, (TOKEN, 200): 1, (PATH, 200): 5}
 
 
 class TestRenewing:
-    @pytest.mark.parametrize(("ttl", "good_for"), [(900, 840), (100, 90)])
-    async def test_before_it_expires(self, ttl: float, good_for: float, connect: Connect) -> None:
-        """A minute before its end, or a tenth of its life, and no request is ever refused."""
-        async with timed(oauth_ttl=ttl) as (sandbox, auth, time):
+    @pytest.mark.parametrize(("ttl", "renewal_age"), [(900, 840), (100, 90)])
+    async def test_before_it_expires(self, ttl: float, renewal_age: float, connect: Connect) -> None:
+        """A token is renewed a minute, or a tenth of its life, before it expires; no request is refused."""
+        async with sandbox_in_manual_time(oauth_ttl=ttl) as (sandbox, auth, time):
             client = connect(auth=auth, base_url=sandbox.url, clock=time)
             await client.get_export("exp_1")
-            time.now += good_for - 1
+            time.now += renewal_age - 1
             await client.get_export("exp_1")
-            assert len(bearers(sandbox)) == 1
+            assert len(tokens_sent(sandbox)) == 1
 
             time.now += 1
             await asyncio.gather(*(client.get_export("exp_1") for _ in range(20)))
 
-            assert len(bearers(sandbox)) == 2
-            assert {status for _, status in arrived(sandbox)} == {200}
-            assert Counter(arrived(sandbox))[TOKEN, 200] == 2
+            assert len(tokens_sent(sandbox)) == 2
+            assert {status for _, status in requested(sandbox)} == {200}
+            assert Counter(requested(sandbox))[TOKEN, 200] == 2
 
-    async def test_after_a_refusal(self, connect: Connect) -> None:
-        """A token that ended too early is replaced by one request, and every call is sent again."""
-        async with timed() as (sandbox, auth, time):
+    async def test_after_a_401(self, connect: Connect) -> None:
+        """A token that expired early is replaced by one request, and every call is sent again."""
+        async with sandbox_in_manual_time() as (sandbox, auth, time):
             client = connect(auth=auth, base_url=sandbox.url)
             await client.get_export("exp_1")
             time.now += 900
@@ -261,57 +266,55 @@ class TestRenewing:
             exports = await asyncio.gather(*(client.get_export("exp_1") for _ in range(20)))
 
             assert all(export.is_done for export in exports)
-            counts = Counter(arrived(sandbox))
+            counts = Counter(requested(sandbox))
             assert (counts[TOKEN, 200], counts[PATH, 200]) == (1, 20)
             assert 1 <= counts[PATH, 401] <= 20
 
-    async def test_in_the_middle_of_a_wait(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
-        """A look that was refused is repeated with a new token, and the wait goes on."""
+    async def test_during_a_wait(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
+        """A refused poll is repeated with a new token, and the wait continues."""
         sandbox.fail(path="/v1/exports*", status=401)
 
         assert (await connect(auth=auth).wait_until_done("exp_1")).is_done
-        assert [path for path, _ in arrived(sandbox)].count(TOKEN) == 2
+        assert [path for path, _ in requested(sandbox)].count(TOKEN) == 2
 
-    async def test_a_second_refusal_is_final(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
-        """A new token that is refused too is an error, for this call alone."""
+    async def test_a_second_401_is_an_error(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
+        """A new token that is refused as well is an error of this call only."""
         sandbox.fail(path=PATH, status=401, times=2)
         client = connect(auth=auth)
 
         with pytest.raises(AuthenticationError, match="GET /v1/exports/exp_1: 401"):
             await client.get_export("exp_1")
 
-        assert arrived(sandbox) == [(TOKEN, 200), (PATH, 401)] * 2
+        assert requested(sandbox) == [(TOKEN, 200), (PATH, 401)] * 2
         assert (await client.get_export("exp_1")).is_done
 
-    async def test_what_creates_is_sent_again_after_it(
-        self, connect: Connect, sandbox: Sandbox, auth: OAuth
-    ) -> None:
-        """A 401 had no effect, so that even a POST may follow; there is one export."""
+    async def test_a_create_is_sent_again(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
+        """A 401 has no effect, so the POST is sent again and there is one export."""
         sandbox.fail(method="POST", path="/v1/exports", status=401)
 
         await connect(auth=auth)._api.create("/v1/exports", {"exported_object": "order"})
 
         paths = [TOKEN, "/v1/exports"] * 2
-        assert arrived(sandbox) == list(zip(paths, [200, 401, 200, 200], strict=True))
+        assert requested(sandbox) == list(zip(paths, [200, 401, 200, 200], strict=True))
 
 
 class TestUnsent:
-    async def test_what_creates_waits_for_its_token(
+    async def test_a_create_waits_for_its_token(
         self, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """No POST was sent while there was no token: it is sent when there is one, once."""
+        """No POST is sent without a token, and one is sent when there is a token."""
         sandbox.fail(path=TOKEN, status=503)
         sandbox.fail(path=TOKEN, reset="body")
 
         await connect(auth=auth)._api.create("/v1/exports", {"exported_object": "order"})
 
         paths = [TOKEN] * 3 + ["/v1/exports"]
-        assert arrived(sandbox) == list(zip(paths, [503, None, 200, 200], strict=True))
+        assert requested(sandbox) == list(zip(paths, [503, None, 200, 200], strict=True))
 
-    async def test_what_creates_is_not_uncertain_without_a_token(
+    async def test_a_create_without_a_token_is_not_uncertain(
         self, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """Nobody needs to look for what was never asked for."""
+        """The error says nothing of an export that may exist, since no POST was sent."""
         sandbox.fail(path=TOKEN, reset="body", times=None)
 
         with pytest.raises(TransportError) as caught:
@@ -320,17 +323,17 @@ class TestUnsent:
         assert type(caught.value) is TransportError
         assert "may exist" not in str(caught.value)
 
-    async def test_what_was_not_deleted_for_want_of_a_token(
+    async def test_a_delete_without_a_token_had_no_effect(
         self, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """The first DELETE that arrives is refused: no earlier one can have had its effect."""
+        """The first DELETE that arrives gets a 404, which is an error since no earlier one was sent."""
         sandbox.fail(path=TOKEN, status=503)
 
         with pytest.raises(ExportNotFoundError):
             await connect(auth=auth).delete_export("exp_2")
 
 
-ANSWERS: dict[str, Any] = {
+INVALID_TOKEN_RESPONSES: dict[str, Any] = {
     "html": "<html>SECRET-TOKEN</html>",
     "text": '"SECRET-TOKEN"',
     "list": ["SECRET-TOKEN"],
@@ -345,13 +348,13 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-class TestWhatIsNoToken:
-    @pytest.mark.parametrize("answer", ANSWERS)
-    async def test_it_is_an_invalid_response(
-        self, answer: str, connect: Connect, sandbox: Sandbox, auth: OAuth
+class TestInvalidToken:
+    @pytest.mark.parametrize("case", INVALID_TOKEN_RESPONSES)
+    async def test_is_an_invalid_response(
+        self, case: str, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """The error says what was expected, and shows nothing of what came, which may be a token."""
-        sandbox.fail(path=TOKEN, body=ANSWERS[answer])
+        """The error says what was expected, and shows nothing of the body, which may be a token."""
+        sandbox.fail(path=TOKEN, body=INVALID_TOKEN_RESPONSES[case])
         client = connect(auth=auth)
 
         with pytest.raises(
@@ -360,14 +363,14 @@ class TestWhatIsNoToken:
             await client.get_export("exp_1")
 
         assert "SECRET" not in shown(caught.value)
-        assert arrived(sandbox) == [(TOKEN, 200)]
+        assert requested(sandbox) == [(TOKEN, 200)]
         assert (await client.get_export("exp_1")).is_done
 
     @pytest.mark.parametrize("expires_in", [None, "900", 0, -1, 1e308, 10**400])
-    async def test_a_life_that_cannot_be_right_does_no_harm(
+    async def test_an_invalid_lifetime(
         self, expires_in: Any, connect: Connect, sandbox: Sandbox, auth: OAuth
     ) -> None:
-        """The token is good for the call that needed it; how long it lasts, refusals tell."""
+        """A token with an invalid lifetime serves the calls until it is refused or ends at once."""
         sandbox.fail(path=TOKEN, edit=lambda wire: {**wire, "expires_in": expires_in}, times=None)
         client = connect(auth=auth)
 
@@ -375,21 +378,21 @@ class TestWhatIsNoToken:
         await client.get_export("exp_1")
 
         tokens = 2 if isinstance(expires_in, int) and expires_in <= 0 else 1
-        assert Counter(arrived(sandbox)) == {(TOKEN, 200): tokens, (PATH, 200): 11}
+        assert Counter(requested(sandbox)) == {(TOKEN, 200): tokens, (PATH, 200): 11}
 
 
 LEAKS = "app {app_id} token {app_token} bearing OLD-SECRET, then NEW-SECRET"
-SAID = dict.fromkeys(("message", "details", "key", "request_id", "resource_id"), LEAKS)
+ERROR_BODY = dict.fromkeys(("message", "details", "key", "request_id", "resource_id"), LEAKS)
 
-LEAKY: dict[str, list[dict[str, Any]]] = {
-    "refused again": [{"path": "/v1/exports*", "status": 401, "body": SAID, "times": None}],
-    "forbidden": [{"path": "/v1/exports*", "status": 403, "body": SAID, "times": None}],
-    "a fault": [{"path": "/v1/exports*", "status": 500, "body": SAID, "times": None}],
-    "no export": [{"path": "/v1/exports*", "body": {"note": LEAKS}, "times": None}],
-    "no page": [{"path": "/v1/exports*", "body": f"<html>{LEAKS}</html>", "times": None}],
+LEAKING_FAULTS: dict[str, list[dict[str, Any]]] = {
+    "refused again": [{"path": "/v1/exports*", "status": 401, "body": ERROR_BODY, "times": None}],
+    "forbidden": [{"path": "/v1/exports*", "status": 403, "body": ERROR_BODY, "times": None}],
+    "an error": [{"path": "/v1/exports*", "status": 500, "body": ERROR_BODY, "times": None}],
+    "not an export": [{"path": "/v1/exports*", "body": {"note": LEAKS}, "times": None}],
+    "not JSON": [{"path": "/v1/exports*", "body": f"<html>{LEAKS}</html>", "times": None}],
     "a redirect": [{"path": "/v1/exports*", "status": 302, "body": LEAKS, "headers": {"Location": "/x?y"}}],
-    "no token": [{"path": TOKEN, "status": 401, "body": SAID, "times": None}],
-    "a faulty token": [{"path": TOKEN, "status": 500, "body": SAID, "times": None}],
+    "a refused token": [{"path": TOKEN, "status": 401, "body": ERROR_BODY, "times": None}],
+    "a failed token": [{"path": TOKEN, "status": 500, "body": ERROR_BODY, "times": None}],
     "a token elsewhere": [
         {"path": TOKEN, "status": 302, "body": {"access_token": "THIRD-SECRET"}, "times": None}
     ],
@@ -401,12 +404,13 @@ LEAKY: dict[str, list[dict[str, Any]]] = {
 
 
 def filled(value: Any, sandbox: Sandbox) -> Any:
+    """The fault with the sandbox's credentials in the place of the fields of `LEAKS`."""
     text = json.dumps(value).replace("{app_id}", sandbox.app_id)
     return json.loads(text.replace("{app_token}", sandbox.app_token))
 
 
 class TestSecrets:
-    @pytest.mark.parametrize("case", LEAKY)
+    @pytest.mark.parametrize("case", LEAKING_FAULTS)
     async def test_no_secret_is_shown(
         self,
         case: str,
@@ -415,24 +419,26 @@ class TestSecrets:
         auth: OAuth,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """Neither the keys nor a token, the old and the new one, is in anything that a person may read."""
+        """Nothing that a person may read contains the keys, the old token or the new one."""
         caplog.set_level(logging.DEBUG)
-        seen: list[str] = []
+        texts: list[str] = []
 
-        def note(event: Any) -> None:
-            seen.append(f"{event} {event!r}")
+        def record_event(event: Any) -> None:
+            texts.append(f"{event} {event!r}")
             log_event(event)
 
         sandbox.fail(path=TOKEN, body={"access_token": "OLD-SECRET", "expires_in": 900})
         sandbox.fail(path=TOKEN, body={"access_token": "NEW-SECRET", "expires_in": 900}, times=None)
         client = connect(
-            auth=OAuth(auth.app_id, auth.app_token, revoke_on_close=True), on_event=note, clock=Hurried()
+            auth=OAuth(auth.app_id, auth.app_token, revoke_on_close=True),
+            on_event=record_event,
+            clock=Hurried(),
         )
         with pytest.raises(AuthenticationError):
             await client.get_export("exp_1")
-        assert bearers(sandbox) == ["OLD-SECRET", "NEW-SECRET"]
+        assert tokens_sent(sandbox) == ["OLD-SECRET", "NEW-SECRET"]
         sandbox.clear(faults=True)
-        for fault in filled(LEAKY[case], sandbox):
+        for fault in filled(LEAKING_FAULTS[case], sandbox):
             sandbox.fail(**fault)
         calls: list[Callable[[], Awaitable[object]]] = [
             lambda: client.get_export("exp_1"),
@@ -443,69 +449,67 @@ class TestSecrets:
         await client.close()
 
         assert any(isinstance(outcome, VoucherifyExportsError) for outcome in outcomes)
-        seen += [shown(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
+        texts += [shown(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
 
-        seen += [repr(client), *(f"{record.getMessage()} {record.args!r}" for record in caplog.records)]
-        everything = "\n".join(seen)
-        assert "/v1/oauth/token" in everything
+        texts += [repr(client), *(f"{record.getMessage()} {record.args!r}" for record in caplog.records)]
+        output = "\n".join(texts)
+        assert "/v1/oauth/token" in output
         for secret in (sandbox.app_id, sandbox.app_token, "OLD-SECRET", "NEW-SECRET", "THIRD-SECRET"):
-            assert secret not in everything
+            assert secret not in output
 
-    async def test_the_reprs_of_what_holds_it(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
-        """Tracebacks with local variables show no token either."""
+    async def test_no_repr_contains_a_token(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
+        """No object that has the token shows it in its repr, where tracebacks with local variables would."""
         client = connect(auth=auth)
         await client.get_export("exp_1")
 
-        (token,) = bearers(sandbox)
+        (token,) = tokens_sent(sandbox)
         tokens = client._transport._tokens
         assert tokens is not None
-        for held in (auth, tokens, tokens._latest, client._transport.redact, client):
-            assert token not in repr(held)
-            assert sandbox.app_token not in repr(held)
+        for holder in (auth, tokens, tokens._latest, client._transport.redact, client):
+            assert token not in repr(holder)
+            assert sandbox.app_token not in repr(holder)
 
 
 @pytest.fixture
-def revoking(auth: OAuth) -> OAuth:
+def revoking_auth(auth: OAuth) -> OAuth:
     return OAuth(auth.app_id, auth.app_token, revoke_on_close=True)
 
 
 class TestClosing:
-    async def test_revokes_the_token_if_asked(
-        self, connect: Connect, sandbox: Sandbox, revoking: OAuth
-    ) -> None:
-        """The documented form is posted with the keys, once, and the token opens nothing any more."""
-        client = connect(auth=revoking)
+    async def test_revokes_the_token(self, connect: Connect, sandbox: Sandbox, revoking_auth: OAuth) -> None:
+        """With `revoke_on_close` the documented form is posted once, and the token is refused afterwards."""
+        client = connect(auth=revoking_auth)
         await client.get_export("exp_1")
         await asyncio.gather(client.close(), client.close())
         await client.close()
 
-        (token,) = bearers(sandbox)
+        (token,) = tokens_sent(sandbox)
         *_, revoked = sandbox.requests
-        assert arrived(sandbox) == [(TOKEN, 200), (PATH, 200), (REVOKE, 204)]
+        assert requested(sandbox) == [(TOKEN, 200), (PATH, 200), (REVOKE, 204)]
         assert parse_qs(revoked.body.decode()) == {"access_token": [token]}
         with pytest.raises(AuthenticationError):
             await connect(auth=BearerToken(token)).get_export("exp_1")
 
-    async def test_leaves_it_otherwise(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
-        """It expires by itself, and may be in use elsewhere until then."""
+    async def test_keeps_the_token_by_default(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
+        """Without `revoke_on_close` the token expires by itself, since it may be used elsewhere."""
         client = connect(auth=auth)
         await client.get_export("exp_1")
         await client.close()
 
-        assert arrived(sandbox) == [(TOKEN, 200), (PATH, 200)]
+        assert requested(sandbox) == [(TOKEN, 200), (PATH, 200)]
 
-    async def test_revokes_nothing_where_there_is_nothing(
-        self, connect: Connect, sandbox: Sandbox, revoking: OAuth
+    async def test_revokes_nothing_without_a_token(
+        self, connect: Connect, sandbox: Sandbox, revoking_auth: OAuth
     ) -> None:
-        """A client that never had a token sends nothing."""
-        await connect(auth=revoking).close()
+        """A client that never had a token revokes nothing."""
+        await connect(auth=revoking_auth).close()
         sandbox.fail(path=TOKEN, status=403)
-        client = connect(auth=revoking)
+        client = connect(auth=revoking_auth)
         with pytest.raises(PermissionDeniedError):
             await client.get_export("exp_1")
         await client.close()
 
-        assert arrived(sandbox) == [(TOKEN, 403)]
+        assert requested(sandbox) == [(TOKEN, 403)]
 
     @pytest.mark.parametrize(
         "fault",
@@ -521,11 +525,11 @@ class TestClosing:
         ],
         ids=lambda fault: str(fault)[:30],
     )
-    async def test_a_revocation_that_fails_disturbs_nobody(
-        self, fault: dict[str, Any], connect: Connect, sandbox: Sandbox, revoking: OAuth
+    async def test_a_failed_revocation_is_ignored(
+        self, fault: dict[str, Any], connect: Connect, sandbox: Sandbox, revoking_auth: OAuth
     ) -> None:
-        """The client is closed all the same, its session too; there is no second try."""
-        client = connect(auth=revoking, request_timeout=0.3 if "delay" in fault else 30)
+        """The client and its session are closed, and the revocation is not repeated."""
+        client = connect(auth=revoking_auth, request_timeout=0.3 if "delay" in fault else 30)
         await client.get_export("exp_1")
         sandbox.fail(path=REVOKE, **fault)
 
@@ -534,11 +538,11 @@ class TestClosing:
         session = client._transport._session
         assert session is not None
         assert session.closed
-        assert [path for path, _ in arrived(sandbox)].count(REVOKE) == 1
+        assert [path for path, _ in requested(sandbox)].count(REVOKE) == 1
 
-    async def test_when_the_server_is_gone(self, connect: Connect) -> None:
-        """Nobody answers any more, and closing ends nevertheless."""
-        async with timed() as (sandbox, auth, _):
+    async def test_an_unreachable_server(self, connect: Connect) -> None:
+        """Closing the client ends without an error although nothing listens."""
+        async with sandbox_in_manual_time() as (sandbox, auth, _):
             client = connect(
                 auth=OAuth(auth.app_id, auth.app_token, revoke_on_close=True), base_url=sandbox.url
             )
@@ -548,26 +552,26 @@ class TestClosing:
         with pytest.raises(ClientClosedError):
             await client.get_export("exp_1")
 
-    async def test_with_a_session_that_its_owner_closed(
-        self, connect: Connect, sandbox: Sandbox, revoking: OAuth
+    async def test_a_session_that_the_caller_closed(
+        self, connect: Connect, sandbox: Sandbox, revoking_auth: OAuth
     ) -> None:
-        """There is nothing left to revoke with."""
+        """The token is not revoked, since no request can be sent."""
         async with aiohttp.ClientSession() as session:
-            client = connect(auth=revoking, session=session)
+            client = connect(auth=revoking_auth, session=session)
             await client.get_export("exp_1")
         await client.close()
 
-        assert REVOKE not in dict(arrived(sandbox))
+        assert REVOKE not in dict(requested(sandbox))
 
     async def test_cancelled_while_it_revokes(
-        self, connect: Connect, sandbox: Sandbox, revoking: OAuth
+        self, connect: Connect, sandbox: Sandbox, revoking_auth: OAuth
     ) -> None:
-        """Cancellation passes, and the session is closed on the way."""
-        client = connect(auth=revoking)
+        """Cancelling `close` raises CancelledError, and the session is closed."""
+        client = connect(auth=revoking_auth)
         await client.get_export("exp_1")
         sandbox.fail(path=REVOKE, delay=math.inf)
         closing = asyncio.ensure_future(client.close())
-        await arrivals(sandbox, 3)
+        await wait_for_requests(sandbox, 3)
 
         closing.cancel()
 
@@ -578,29 +582,29 @@ class TestClosing:
         assert session.closed
 
     async def test_while_a_token_is_fetched(
-        self, connect: Connect, sandbox: Sandbox, revoking: OAuth
+        self, connect: Connect, sandbox: Sandbox, revoking_auth: OAuth
     ) -> None:
-        """All who wait for it are told that the client is closed, polls too."""
+        """All calls and polls that wait for the token raise ClientClosedError."""
         sandbox.fail(path=TOKEN, delay=math.inf, times=None)
-        client = connect(auth=revoking)
+        client = connect(auth=revoking_auth)
         calls = asyncio.gather(
             *(client.get_export("exp_1") for _ in range(5)),
             client.wait_until_done("exp_1"),
             return_exceptions=True,
         )
-        await arrivals(sandbox, 1)
+        await wait_for_requests(sandbox, 1)
 
         await client.close()
 
         assert {type(error) for error in await calls} == {ClientClosedError}
-        assert arrived(sandbox) == [(TOKEN, None)]
+        assert requested(sandbox) == [(TOKEN, None)]
 
 
 class TestBearerToken:
-    async def test_it_is_sent_as_it_is(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
-        """Somebody else's token serves calls and waits; nothing is asked for, nothing revoked."""
+    async def test_is_sent_unchanged(self, connect: Connect, sandbox: Sandbox, auth: OAuth) -> None:
+        """A token of the caller's serves calls and waits, and is neither requested nor revoked."""
         await connect(auth=auth).get_export("exp_1")
-        (token,) = bearers(sandbox)
+        (token,) = tokens_sent(sandbox)
         sandbox.clear(requests=True)
         client = connect(auth=BearerToken(token))
 
@@ -608,16 +612,16 @@ class TestBearerToken:
         await client.wait_until_done("exp_1")
         await client.close()
 
-        assert bearers(sandbox) == [token]
-        assert {path for path, _ in arrived(sandbox)} <= {PATH, "/v1/exports"}
+        assert tokens_sent(sandbox) == [token]
+        assert {path for path, _ in requested(sandbox)} <= {PATH, "/v1/exports"}
 
-    async def test_a_refusal_is_final(self, connect: Connect, sandbox: Sandbox) -> None:
-        """There is nothing to renew it with: one request, and the error."""
-        token = "".join(["SECRET", "TOKEN"])  # which the source lines of a traceback do not hold
+    async def test_a_401_is_an_error(self, connect: Connect, sandbox: Sandbox) -> None:
+        """A bearer token cannot be renewed, so one request is sent and the error is raised."""
+        token = "".join(["SECRET", "TOKEN"])  # not in the source lines of a traceback
         sandbox.fail(path=PATH, status=401, body={"message": f"who is {token}"})
 
         with pytest.raises(AuthenticationError, match="401 · who is …") as caught:
             await connect(auth=BearerToken(token)).get_export("exp_1")
 
-        assert arrived(sandbox) == [(PATH, 401)]
+        assert requested(sandbox) == [(PATH, 401)]
         assert token not in shown(caught.value)

@@ -8,8 +8,8 @@ from voucherify_exports._api.settings import Settings
 
 
 class TestOptions:
-    def test_each_is_typed_once_and_has_its_default_once(self) -> None:
-        """What type checkers read and what the client uses have the same options, in the same order."""
+    def test_types_and_settings_agree(self) -> None:
+        """ClientOptions and Settings have the same options and types, in the same order."""
         options = [option for option in fields(Settings) if option.init]
         keys = ["app_id", "app_token"]
 
@@ -17,10 +17,10 @@ class TestOptions:
         hints, types = get_type_hints(Settings), get_type_hints(ClientOptions)
         for name in ClientOptions.__annotations__.keys() - {"on_event", "clock"}:
             assert hints[name] == types[name], name
-        for name in ("on_event", "clock"):  # None stands for the default
+        for name in ("on_event", "clock"):  # None means the default
             assert hints[name] | None == types[name], name
 
-    def test_the_signature_shows_them(self) -> None:
+    def test_the_signature(self) -> None:
         """`help` and the documentation show each option with its default."""
         signature = inspect.signature(ExportsClient)
 
@@ -47,14 +47,14 @@ class TestOptions:
         assert signature.parameters["app_token"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         assert signature.parameters["cluster"].kind is inspect.Parameter.KEYWORD_ONLY
 
-    def test_none_stands_for_the_default(self) -> None:
-        """A hook and a clock of None are those that log and tell the system's time."""
+    def test_none_means_the_default(self) -> None:
+        """`on_event=None` logs events, and `clock=None` uses the system's time."""
         settings = Settings(app_id="id", app_token="token", on_event=None, clock=None)
 
         assert settings.on_event is log_event
         assert isinstance(settings.clock, SystemClock)
 
-    def test_no_secret_is_in_the_repr(self) -> None:
-        """Settings stand in the frames of tracebacks."""
+    def test_the_repr_contains_no_secret(self) -> None:
+        """Settings are in the frames of tracebacks, so their repr hides the credentials."""
         assert "s3cret" not in repr(Settings(app_id="c70a6f00-cf91", app_token="s3cret"))
         assert "cf91" not in repr(Settings(app_id="c70a6f00-cf91", app_token="s3cret"))

@@ -18,19 +18,19 @@ from voucherify_exports._ground.redact import Redactor
 AUTH = OAuth("c70a6f00-cf91", "3266b9f8-e246", revoke_on_close=True)
 
 
-class Server:
-    """Hands out token-1, token-2 and so on, a second after it was asked."""
+class FakeServer:
+    """Returns token-1, token-2 and so on, a second after each request."""
 
     def __init__(self, lifetime: float = 900.0) -> None:
         self.lifetime = lifetime
         self.forms: list[dict[str, Any]] = []
-        self.faults: list[Exception] = []
+        self.failures: list[Exception] = []
 
     async def fetch(self, form: bytes, attempt: int) -> AccessToken:
         self.forms.append(parse_qs(form.decode()))
         await asyncio.sleep(1)
-        if self.faults:
-            raise self.faults.pop(0)
+        if self.failures:
+            raise self.failures.pop(0)
         return AccessToken(f"token-{len(self.forms)}", self.lifetime)
 
     def tokens(self, auth: OAuth = AUTH) -> Tokens:
@@ -39,18 +39,18 @@ class Server:
 
 class TestTokens:
     @virtually
-    async def test_one_is_fetched_and_kept(self) -> None:
+    async def test_a_token_is_fetched_and_kept(self) -> None:
         """The documented form is posted once."""
-        server = Server()
+        server = FakeServer()
         tokens = server.tokens(OAuth("id", "token", scope="exports api"))
 
         assert await tokens.headers() == await tokens.headers() == {"Authorization": "Bearer token-1"}
         assert server.forms == [{"grant_type": ["client_credentials"], "scope": ["exports api"]}]
 
     @virtually
-    async def test_one_request_however_many_wait(self) -> None:
-        """Whoever needs a token while it is being fetched takes the same one."""
-        server = Server()
+    async def test_concurrent_calls_share_one_request(self) -> None:
+        """Calls that need a token while it is fetched share it."""
+        server = FakeServer()
         tokens = server.tokens()
 
         headers = await asyncio.gather(*(tokens.headers() for _ in range(100)))
@@ -58,16 +58,16 @@ class TestTokens:
         assert headers == [{"Authorization": "Bearer token-1"}] * 100
         assert len(server.forms) == 1
 
-    @pytest.mark.parametrize(("lifetime", "good_for"), [(900, 840), (100, 90), (0, 0)])
-    def test_it_is_renewed_before_it_expires(self, lifetime: float, good_for: float) -> None:
-        """A minute before, or a tenth of its life; reckoned from when it was asked for."""
+    @pytest.mark.parametrize(("lifetime", "renewal_age"), [(900, 840), (100, 90), (0, 0)])
+    def test_a_token_is_renewed_before_it_expires(self, lifetime: float, renewal_age: float) -> None:
+        """It is renewed a minute, or a tenth of its life, before its end, counted from the request."""
 
         @virtually
         async def check() -> None:
-            server = Server(lifetime)
+            server = FakeServer(lifetime)
             tokens = server.tokens()
             await tokens.headers()
-            await asyncio.sleep(max(good_for - 1.5, 0))
+            await asyncio.sleep(max(renewal_age - 1.5, 0))
             before = await tokens.headers()
             await asyncio.sleep(1)
             assert await tokens.headers() != before
@@ -75,30 +75,30 @@ class TestTokens:
         check()
 
     @virtually
-    async def test_one_that_never_expires_is_kept(self) -> None:
-        """A server that names no time is asked again after a refusal alone."""
-        tokens = Server(float("inf")).tokens()
+    async def test_a_token_without_an_expiry_is_kept(self) -> None:
+        """A token whose end the server does not name is replaced only after a refusal."""
+        tokens = FakeServer(float("inf")).tokens()
         await tokens.headers()
         await asyncio.sleep(1e6)
 
         assert await tokens.headers() == {"Authorization": "Bearer token-1"}
 
     @virtually
-    async def test_a_rejected_one_is_not_used_again(self) -> None:
-        """Whoever reports the same token later does not reject its successor."""
-        tokens = Server().tokens()
-        first = await tokens.headers()
+    async def test_a_rejected_token_is_not_used_again(self) -> None:
+        """Rejecting the old token again does not reject the new one."""
+        tokens = FakeServer().tokens()
+        rejected = await tokens.headers()
 
-        tokens.reject(first)
-        second = await tokens.headers()
-        tokens.reject(first)
+        tokens.reject(rejected)
+        renewed = await tokens.headers()
+        tokens.reject(rejected)
 
-        assert await tokens.headers() == second == {"Authorization": "Bearer token-2"}
+        assert await tokens.headers() == renewed == {"Authorization": "Bearer token-2"}
 
     @virtually
-    async def test_one_rejected_while_others_wait_for_it(self) -> None:
-        """Who queued for the token fetches another, if it is gone when the turn comes."""
-        server = Server()
+    async def test_a_token_rejected_while_others_wait(self) -> None:
+        """A call that waited for the token fetches another if the token was rejected meanwhile."""
+        server = FakeServer()
         tokens = server.tokens()
 
         async def take_and_reject() -> None:
@@ -109,44 +109,45 @@ class TestTokens:
         assert headers == {"Authorization": "Bearer token-2"}
 
     @virtually
-    async def test_a_fault_is_shared_by_those_who_waited(self) -> None:
-        """They are told the same by exceptions of their own; the next one tries again."""
-        server = Server()
-        server.faults = [ServerError("503", status=503)]
+    async def test_a_failure_is_shared_by_the_waiting_calls(self) -> None:
+        """Each waiting call raises an exception of its own, and the next call fetches again."""
+        server = FakeServer()
+        server.failures = [ServerError("503", status=503)]
         tokens = server.tokens()
 
-        faults = await asyncio.gather(*(tokens.headers() for _ in range(3)), return_exceptions=True)
+        failures = await asyncio.gather(*(tokens.headers() for _ in range(3)), return_exceptions=True)
 
-        assert [str(fault) for fault in faults] == ["503"] * 3
-        assert len(set(map(id, faults))) == 3
+        assert [str(failure) for failure in failures] == ["503"] * 3
+        assert len(set(map(id, failures))) == 3
         assert len(server.forms) == 1
         assert await tokens.headers() == {"Authorization": "Bearer token-2"}
 
     @virtually
     async def test_a_cancelled_fetch_is_taken_over(self) -> None:
-        """The next in line asks instead."""
-        server = Server()
+        """The next waiting call fetches instead."""
+        server = FakeServer()
         tokens = server.tokens()
-        first, second = (asyncio.ensure_future(tokens.headers()) for _ in range(2))
+        cancelled, waiting = (asyncio.ensure_future(tokens.headers()) for _ in range(2))
         await asyncio.sleep(0.5)
-        first.cancel()
+        cancelled.cancel()
 
-        assert await second == {"Authorization": "Bearer token-2"}
-        assert first.cancelled()
+        assert await waiting == {"Authorization": "Bearer token-2"}
+        assert cancelled.cancelled()
 
     @virtually
-    async def test_what_is_revoked_at_the_end(self) -> None:
-        """The token that is held, if that is wanted, and only once."""
-        wanted, unwanted, failed = Server().tokens(), Server().tokens(OAuth("id", "token")), Server()
-        failed.faults = [TransportError("refused", attempts=1)]
+    async def test_the_token_to_revoke(self) -> None:
+        """The present token is returned once, and only if it is to be revoked."""
+        revoking, not_revoking = FakeServer().tokens(), FakeServer().tokens(OAuth("id", "token"))
+        failed = FakeServer()
+        failed.failures = [TransportError("refused", attempts=1)]
         tokens = failed.tokens()
-        await wanted.headers()
-        await unwanted.headers()
+        await revoking.headers()
+        await not_revoking.headers()
         with pytest.raises(TransportError):
             await tokens.headers()
 
-        taken = [each.take_for_revocation() for each in (wanted, wanted, unwanted, tokens)]
-        assert taken == ["token-1", None, None, None]
+        to_revoke = [each.take_for_revocation() for each in (revoking, revoking, not_revoking, tokens)]
+        assert to_revoke == ["token-1", None, None, None]
 
 
 NOW = 1_767_225_600.0
@@ -160,7 +161,7 @@ def response(wire: Any) -> Response:
 
 class TestTokenFrom:
     @pytest.mark.parametrize(
-        ("said", "lifetime"),
+        ("properties", "lifetime"),
         [
             ({"expires_in": 900, "expires_at": NOW + 5}, 900),
             ({"expires_in": 0.5}, 0.5),
@@ -178,14 +179,14 @@ class TestTokenFrom:
         ],
         ids=str,
     )
-    def test_how_long_it_lasts(self, said: dict[str, Any], lifetime: float) -> None:
-        """The span comes first, then the epoch by the server's clock; where neither is said, for ever."""
-        assert token_from(response({"access_token": "abc", **said}), Redactor()) == AccessToken(
+    def test_the_lifetime(self, properties: dict[str, Any], lifetime: float) -> None:
+        """`expires_in` wins over `expires_at` by the server's clock; without both the token never expires."""
+        assert token_from(response({"access_token": "abc", **properties}), Redactor()) == AccessToken(
             "abc", lifetime
         )
 
-    def test_its_repr_does_not_show_it(self) -> None:
-        """A traceback with local variables shows how long it lasts, no more."""
+    def test_the_repr_hides_the_token(self) -> None:
+        """The repr shows the lifetime and not the token, as in tracebacks with local variables."""
         assert repr(token_from(response({"access_token": "abc"}), Redactor())) == "AccessToken(lifetime=inf)"
 
     @given(
@@ -194,7 +195,7 @@ class TestTokenFrom:
         | st.fixed_dictionaries({}, optional=dict.fromkeys(("access_token", "expires_in"), values))
     )
     def test_anything_is_a_token_or_an_invalid_response(self, wire: Any) -> None:
-        """Whatever comes, a token can stand in a header and lasts no negative time."""
+        """Any body is an invalid response or a token that a header can contain, with no negative lifetime."""
         with suppress(InvalidResponseError):
             token = token_from(response(wire), Redactor())
             assert token.token == wire["access_token"]

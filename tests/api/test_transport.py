@@ -49,7 +49,7 @@ def all_subclasses(kind: type) -> Iterator[type]:
         yield from all_subclasses(below)
 
 
-FAULTS = sorted(
+EXCEPTIONS = sorted(
     (
         {kind for kind in all_subclasses(aiohttp.ClientError) if kind.__module__.startswith("aiohttp")}
         | {aiohttp.ClientError, TimeoutError, OSError, ConnectionResetError, socket.gaierror}
@@ -58,8 +58,8 @@ FAULTS = sorted(
 )
 
 
-def make_fault(kind: type[Exception]) -> Exception:
-    """An exception of any of aiohttp's classes, whatever its constructor wants."""
+def exception_of(kind: type[Exception]) -> Exception:
+    """An exception of this class, with the arguments that its constructor requires."""
     key = aiohttp.client_reqrep.ConnectionKey("api.voucherify.io", 443, True, True, None, None, None)
     values = {
         "connection_key": key,
@@ -81,7 +81,7 @@ def make_fault(kind: type[Exception]) -> Exception:
     if "__init__" not in {
         name for base in kind.__mro__ if base.__module__ == kind.__module__ for name in vars(base)
     }:
-        return kind("fault")
+        return kind("failed")
     needed = [
         name
         for name, parameter in inspect.signature(kind).parameters.items()
@@ -90,28 +90,28 @@ def make_fault(kind: type[Exception]) -> Exception:
     return kind(*(values[name] for name in needed))
 
 
-class TestFaults:
-    @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
-    def test_each_is_a_transport_error(self, kind: type[Exception], api: Api) -> None:
-        """Whatever aiohttp raises comes out as one error, after all attempts where another may help."""
-        fault = make_fault(kind)
-        attempts = 1 if isinstance(fault, aiohttp.ClientSSLError) else 5
+class TestFailures:
+    @pytest.mark.parametrize("kind", EXCEPTIONS, ids=lambda kind: kind.__name__)
+    def test_each_exception_is_a_transport_error(self, kind: type[Exception], api: Api) -> None:
+        """Any exception of aiohttp becomes one error, after all attempts if a retry can help."""
+        error = exception_of(kind)
+        attempts = 1 if isinstance(error, aiohttp.ClientSSLError) else 5
 
         @virtually
         async def check() -> None:
-            api.get(URL_OF_ID, exception=fault, repeat=True)
+            api.get(URL_OF_ID, exception=error, repeat=True)
             async with ExportsClient(*KEYS, retry=RETRY, clock=VirtualClock()) as client:
                 with pytest.raises(TransportError, match=f"GET /v1/exports/{ID}") as caught:
                     await client.get_export(ID)
             assert caught.value.attempts == attempts
             assert f"(attempt {attempts})" in str(caught.value)
-            assert caught.value.__cause__ is fault
+            assert caught.value.__cause__ is error
 
         check()
 
     @pytest.mark.parametrize("status", range(400, 600))
-    def test_each_status_is_its_error(self, status: int, api: Api) -> None:
-        """The transient ones are tried again, the others end at once."""
+    def test_each_status_has_its_error(self, status: int, api: Api) -> None:
+        """Transient statuses are retried, and the others are raised at once."""
         attempts = 5 if status in {408, 429, 500, 502, 503, 504} else 1
 
         @virtually
@@ -136,10 +136,10 @@ class TestFaults:
         ],
         ids=str,
     )
-    async def test_real_ones(
+    async def test_failures_of_real_connections(
         self, fault: dict[str, Any], reason: str, requests: int, connect: Connect, sandbox: Sandbox
     ) -> None:
-        """Resets at every stage, and silence, over real sockets."""
+        """Resets at every stage and missing responses are transport errors, over real sockets."""
         sandbox.fail(times=None, **fault)
 
         # A timeout that a busy machine cannot reach, but where the timeout is what is tested.
@@ -150,7 +150,7 @@ class TestFaults:
         assert len(sandbox.requests) == requests
 
     async def test_a_refused_connection(self, connect: Connect) -> None:
-        """Nobody listens: the error names the address."""
+        """The error names the address where nothing listens."""
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
@@ -158,29 +158,31 @@ class TestFaults:
                 await connect(base_url=f"http://127.0.0.1:{port}").get_export(ID)
         assert caught.value.attempts == 5
 
-    async def test_a_name_that_does_not_resolve(self, connect: Connect) -> None:
-        """The error names the host, and what to check."""
+    async def test_a_host_name_that_does_not_resolve(self, connect: Connect) -> None:
+        """The error names the host and says what to check."""
 
-        class Nowhere(aiohttp.abc.AbstractResolver):
+        class FailingResolver(aiohttp.abc.AbstractResolver):
             async def resolve(self, *args: Any, **kwargs: Any) -> list[Any]:
                 raise OSError(None, "no such host")
 
             async def close(self) -> None:
                 pass
 
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Nowhere())) as session:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=FailingResolver())
+        ) as session:
             client = connect(base_url="https://api.invalid", session=session)
             with pytest.raises(TransportError, match=r"cannot resolve the host name 'api\.invalid': check"):
                 await client.get_export(ID)
 
-    async def test_a_certificate_that_nobody_signed(self, connect: Connect, sandbox: Sandbox) -> None:
-        """A server that speaks no TLS is a TLS fault."""
+    async def test_a_server_without_tls(self, connect: Connect, sandbox: Sandbox) -> None:
+        """A failed TLS handshake is not retried."""
         with pytest.raises(TransportError, match="TLS failed") as caught:
             await connect(base_url=sandbox.url.replace("http:", "https:")).get_export(ID)
         assert caught.value.attempts == 1
 
-    async def test_a_broken_answer_that_quotes_the_token(self, connect: Connect, sandbox: Sandbox) -> None:
-        """A cause that would show a secret in the traceback is left out."""
+    async def test_a_malformed_response_with_the_token(self, connect: Connect, sandbox: Sandbox) -> None:
+        """The cause is left out if it would show a secret in the traceback."""
 
         async def quote(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
@@ -203,8 +205,8 @@ class TestFaults:
 
 class TestRetries:
     @virtually
-    async def test_a_passing_fault_is_tried_again(self) -> None:
-        """Two faults, then an answer: one export, and the pauses that the policy says."""
+    async def test_a_transient_failure_is_retried(self) -> None:
+        """After two failures the export is returned, and the delays are those of the policy."""
         clock = VirtualClock()
         events: list[Event] = []
         with Api() as api:
@@ -228,8 +230,8 @@ class TestRetries:
         assert "503" in events[3].error
 
     @virtually
-    async def test_one_attempt_is_one(self) -> None:
-        """A policy of one attempt never tries again."""
+    async def test_a_policy_of_one_attempt(self) -> None:
+        """A policy of one attempt never retries."""
         with Api() as api:
             api.get(URL_OF_ID, status=503)
             async with ExportsClient(*KEYS, retry=RetryPolicy(attempts=1)) as client:
@@ -237,15 +239,15 @@ class TestRetries:
                     await client.get_export(ID)
 
     @virtually
-    async def test_no_more_than_so_many_at_the_same_time(self) -> None:
-        """`max_connections` bounds what is under way; a request's time begins when it is sent."""
-        at_once: list[int] = []
+    async def test_the_number_of_concurrent_requests(self) -> None:
+        """`max_connections` bounds the requests under way, and waiting for a connection is no timeout."""
+        numbers_under_way: list[int] = []
         under_way = 0
 
         async def slow(url: URL, **kwargs: Any) -> None:
             nonlocal under_way
             under_way += 1
-            at_once.append(under_way)
+            numbers_under_way.append(under_way)
             await asyncio.sleep(25)
             under_way -= 1
 
@@ -254,14 +256,14 @@ class TestRetries:
             async with ExportsClient(*KEYS, max_connections=3, clock=VirtualClock()) as client:
                 await asyncio.gather(*(client.get_export(ID) for _ in range(9)))
 
-        assert max(at_once) == 3
+        assert max(numbers_under_way) == 3
 
 
 def epoch(seconds: float) -> str:
     return f"{EPOCH + seconds:.0f}"
 
 
-NAMED_TIMES: list[tuple[dict[str, str], float]] = [
+RETRY_HEADERS: list[tuple[dict[str, str], float]] = [
     ({"Retry-After": "30"}, 30),
     ({"Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT"}, 30),
     ({"X-Rate-Limit-Retry": epoch(30)}, 30),
@@ -270,28 +272,28 @@ NAMED_TIMES: list[tuple[dict[str, str], float]] = [
 
 
 class TestQuota:
-    @pytest.mark.parametrize(("headers", "delay"), NAMED_TIMES)
+    @pytest.mark.parametrize(("headers", "delay"), RETRY_HEADERS)
     @pytest.mark.parametrize("skew", [0, -3600, 3600])
-    def test_after_a_429_nobody_sends_early(
+    def test_no_request_is_sent_before_the_time_of_a_429(
         self, headers: dict[str, str], delay: float, skew: float, api: Api
     ) -> None:
-        """The refused call and all others wait as long as the server meant, whatever clock we have."""
+        """All calls wait until the time that the server meant, even if the local clock is wrong."""
 
         @virtually
         async def check() -> None:
             clock = VirtualClock(skew)
             sent: list[float] = []
 
-            def note(url: URL, **kwargs: Any) -> None:
+            def record_time(url: URL, **kwargs: Any) -> None:
                 sent.append(clock.monotonic())
 
             date = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
-            api.get(URL_OF_ID, status=429, headers=date | headers, callback=note)
-            api.get(URL_OF_ID, payload=wire(), callback=note, repeat=True)
+            api.get(URL_OF_ID, status=429, headers=date | headers, callback=record_time)
+            api.get(URL_OF_ID, payload=wire(), callback=record_time, repeat=True)
             async with ExportsClient(*KEYS, clock=clock, retry=RetryPolicy(attempts=1)) as client:
-                first = asyncio.ensure_future(client.get_export(ID))
+                refused = asyncio.ensure_future(client.get_export(ID))
                 await asyncio.sleep(1)
-                await asyncio.gather(first, client.get_export(ID), client.get_export(ID))
+                await asyncio.gather(refused, client.get_export(ID), client.get_export(ID))
             assert sent[0] == 0
             assert len(sent) == 4
             assert all(delay <= at <= delay + 1 for at in sent[1:])
@@ -300,8 +302,8 @@ class TestQuota:
         check()
 
     @virtually
-    async def test_waiting_for_quota_is_no_attempt(self) -> None:
-        """Ten refusals in a row leave all attempts to a fault that follows."""
+    async def test_waiting_for_quota_uses_no_attempts(self) -> None:
+        """After ten refusals a failure still has all attempts of the policy."""
         clock = VirtualClock()
         with Api() as api:
             for _ in range(10):
@@ -315,8 +317,8 @@ class TestQuota:
         assert 103 <= clock.monotonic() <= 113
 
     @virtually
-    async def test_too_long_a_wait_is_an_error_at_once(self) -> None:
-        """A time beyond `max_quota_wait` is told, and so is it to the next call, which is not sent."""
+    async def test_a_wait_beyond_max_quota_wait_is_an_error(self) -> None:
+        """The error is raised at once, and the next call raises it without a request."""
         clock = VirtualClock()
         with Api() as api:
             api.get(URL_OF_ID, status=429, headers={"Retry-After": "121"}, payload={"message": "Too many"})
@@ -336,8 +338,8 @@ class TestQuota:
     @pytest.mark.parametrize(
         "headers", [{}, {"Retry-After": "0"}, {"X-Rate-Limit-Retry": epoch(-60)}, {"Retry-After": "soon"}]
     )
-    def test_a_refusal_that_names_no_time_uses_up_attempts(self, headers: dict[str, str], api: Api) -> None:
-        """The whole client holds for 1, 2, 4 … seconds, and the call gives up after its attempts."""
+    def test_a_429_without_a_time_uses_attempts(self, headers: dict[str, str], api: Api) -> None:
+        """The client sends nothing for 1, 2, 4 … seconds, and the call ends after its attempts."""
 
         @virtually
         async def check() -> None:
@@ -374,12 +376,12 @@ class TestQuota:
             QuotaExhausted(delay=10, retry_at=datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC))
         ]
 
-    async def test_calls_stay_inside_a_real_window(self, connect: Connect) -> None:
-        """With nothing left in the window, a call waits for the next instead of being refused."""
+    async def test_calls_wait_for_the_next_window(self, connect: Connect) -> None:
+        """If nothing remains in the window, a call waits for the next one and is not refused."""
         now = [1_767_225_600.0]
         async with Sandbox(scheduled_for=0, rate_limit=(2, 60), clock=lambda: now[0]) as sandbox:
 
-            class Jump:
+            class JumpingClock:
                 monotonic = wall = staticmethod(lambda: now[0])
 
                 async def sleep(self, seconds: float, /) -> None:
@@ -387,7 +389,7 @@ class TestQuota:
 
             export_id = sandbox.add_export("customer")
             client = connect(
-                base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, clock=Jump()
+                base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, clock=JumpingClock()
             )
             for _ in range(5):
                 await client.get_export(export_id)
@@ -397,8 +399,8 @@ class TestQuota:
 
 
 class TestPolls:
-    async def test_a_poll_is_sent_once(self, connect: Connect, sandbox: Sandbox) -> None:
-        """401 ends a wait after one request."""
+    async def test_a_401_ends_a_wait(self, connect: Connect, sandbox: Sandbox) -> None:
+        """A poll that gets a 401 is not repeated."""
         client = connect(app_token="wrong")
 
         with pytest.raises(AuthenticationError, match="check the app id and token"):
@@ -406,23 +408,23 @@ class TestPolls:
         assert len(sandbox.requests) == 1
 
     @virtually
-    async def test_a_poll_in_the_queue_is_not_sent_after_a_refusal(self) -> None:
-        """The gate is looked at when the turn comes, not when the poll was planned."""
+    async def test_a_queued_poll_is_not_sent_after_a_429(self) -> None:
+        """The quota is checked when a queued poll gets its connection."""
         random.seed(1)
         clock = VirtualClock()
         sent: list[float] = []
 
-        async def note(url: URL, **kwargs: Any) -> None:
+        async def record_time(url: URL, **kwargs: Any) -> None:
             sent.append(clock.monotonic())
             await asyncio.sleep(1)
 
         with Api() as api:
             urls = [f"https://api.voucherify.io/v1/exports/exp_{number}" for number in range(3)]
             api.get(re.compile(r".*/v1/exports\?.*"), status=403, repeat=True)
-            api.get(urls[0], payload=wire(id="exp_0"), callback=note)
-            api.get(urls[1], status=429, headers={"Retry-After": "60"}, callback=note)
+            api.get(urls[0], payload=wire(id="exp_0"), callback=record_time)
+            api.get(urls[1], status=429, headers={"Retry-After": "60"}, callback=record_time)
             for url in urls[1:]:
-                api.get(url, payload=wire(), callback=note)
+                api.get(url, payload=wire(), callback=record_time)
             async with ExportsClient(*KEYS, clock=clock, max_connections=1) as client:
                 exports = await asyncio.gather(*(client.wait_until_done(f"exp_{n}") for n in range(3)))
 
@@ -430,8 +432,8 @@ class TestPolls:
         assert sent == [0, 1, 62, 63]
 
 
-class SlowToUnwind:
-    """A session whose requests take ten seconds to give way once they are cancelled."""
+class SlowToCancel:
+    """A session whose requests take ten seconds to end after they were cancelled."""
 
     closed = False
 
@@ -444,9 +446,9 @@ class SlowToUnwind:
 
 class TestTimeouts:
     @virtually
-    async def test_closing_while_a_request_that_timed_out_unwinds(self) -> None:
-        """`close` waits for it, and does not end it a second time."""
-        session: Any = SlowToUnwind()
+    async def test_closing_while_a_request_that_timed_out_ends(self) -> None:
+        """`close` waits for the request and does not cancel it again."""
+        session: Any = SlowToCancel()
         client = ExportsClient(*KEYS, session=session, retry=RetryPolicy(attempts=1), clock=VirtualClock())
         call = asyncio.create_task(client.get_export(ID))
         await asyncio.sleep(35)
@@ -458,10 +460,10 @@ class TestTimeouts:
             await call
 
     @virtually
-    async def test_each_request_has_its_own_time(self) -> None:
-        """Each has `request_timeout` seconds from its own start, whatever started before it."""
-        session: Any = SlowToUnwind()
-        ends = list[float]()
+    async def test_each_request_has_its_own_timeout(self) -> None:
+        """`request_timeout` counts from the start of each request."""
+        session: Any = SlowToCancel()
+        end_times = list[float]()
         async with ExportsClient(
             *KEYS, session=session, retry=RetryPolicy(attempts=1), clock=VirtualClock()
         ) as client:
@@ -470,16 +472,16 @@ class TestTimeouts:
                 await asyncio.sleep(start)
                 with pytest.raises(TransportError, match="no response within 30 s"):
                     await client.get_export(ID)
-                ends.append(asyncio.get_running_loop().time())
+                end_times.append(asyncio.get_running_loop().time())
 
             await asyncio.gather(call(0), call(10), call(25))
 
-        assert ends == [40, 50, 65]
+        assert end_times == [40, 50, 65]
 
     @virtually
-    async def test_a_cancellation_passes_through(self) -> None:
-        """Cancelling a call raises CancelledError, not a timeout."""
-        session: Any = SlowToUnwind()
+    async def test_a_cancellation_is_raised(self) -> None:
+        """Cancelling a call raises CancelledError and not a timeout."""
+        session: Any = SlowToCancel()
         async with ExportsClient(*KEYS, session=session, clock=VirtualClock()) as client:
             call = asyncio.create_task(client.get_export(ID))
             await asyncio.sleep(1)

@@ -22,8 +22,8 @@ class TestTrust:
             "https://FILES.example:444/x",
         ],
     )
-    def test_friends(self, url: str) -> None:
-        """The API's host at any port, Voucherify's hosts, and those that were named."""
+    def test_trusted_hosts(self, url: str) -> None:
+        """The API's host at any port, Voucherify's hosts and those in `trusted_hosts` are trusted."""
         assert Trust.from_hosts(API, ["files.EXAMPLE"]).allows(parse_url(url))
 
     @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ class TestTrust:
             "https://voucherify.io./",
         ],
     )
-    def test_strangers(self, url: str) -> None:
-        """Names that merely look alike, and friends not followed from an https URL."""
+    def test_other_hosts(self, url: str) -> None:
+        """Hosts with similar names are not trusted, and trusted hosts are not trusted over http."""
         assert not Trust.from_hosts(API, ["files.example"]).allows(parse_url(url))
 
     def test_loopback_needs_no_encryption(self) -> None:
-        """A sandbox on this machine is trusted in the clear, another address if it is named."""
+        """A sandbox on this machine is trusted over http, and another loopback address if it is named."""
         trust = Trust.from_hosts(SANDBOX, [])
 
         assert trust.allows(URL("http://127.0.0.1:9090/x"))
@@ -60,13 +60,13 @@ class TestTrust:
         assert Trust.from_hosts(URL("http://localhost:80"), []).allows(URL("http://localhost:8080/x"))
 
     @pytest.mark.parametrize("wrong", ["https://files.example", "files.example:443", "a b", "", "*.example"])
-    def test_refuses_what_is_no_bare_host(self, wrong: str) -> None:
-        """The wrong one is named."""
+    def test_refuses_what_is_not_a_bare_host_name(self, wrong: str) -> None:
+        """The error names the invalid value."""
         with pytest.raises(ConfigurationError, match="is not a bare host name"):
             ExportsClient("id", "token", trusted_hosts=[wrong])
 
     def test_refuses_a_single_str(self) -> None:
-        """It would be taken for its characters."""
+        """A str is refused, since it would be taken for a list of characters."""
         with pytest.raises(ConfigurationError, match="list of host names"):
             ExportsClient("id", "token", trusted_hosts="files.example")
 
@@ -80,12 +80,12 @@ class TestParseUrl:
             "https://[2001:db8::1]/x",
         ],
     )
-    def test_is_as_it_is_written(self, url: str) -> None:
-        """No escape is changed: the URL may be signed."""
+    def test_keeps_the_url_unchanged(self, url: str) -> None:
+        """No escape is changed, since the URL may be signed."""
         assert str(parse_url(url)) == url
 
-    def test_encodes_what_no_request_can_hold(self) -> None:
-        """Line breaks and letters beyond ASCII would not arrive as they are."""
+    def test_encodes_what_a_request_cannot_contain(self) -> None:
+        """Line breaks are removed, and spaces and letters beyond ASCII are encoded."""
         assert str(parse_url("https://h.example/ż ó\r\nX: y")) == "https://h.example/%C5%BC%20%C3%B3X:%20y"
 
     @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ class TestParseUrl:
             ("https://evil.example\\.voucherify.io/", "not a URL"),
         ],
     )
-    def test_refuses_what_is_not_followed(self, url: str, problem: str) -> None:
-        """The reason is told."""
+    def test_refuses_urls_that_are_not_followed(self, url: str, problem: str) -> None:
+        """The error says what is wrong with the URL."""
         with pytest.raises(ValueError, match=problem):
             parse_url(url)
 
@@ -122,8 +122,8 @@ class TestNextUrl:
             ("ż", "https://h.example/a/%C5%BC"),
         ],
     )
-    def test_is_relative_to_the_last(self, location: str, target: str) -> None:
-        """A location may be a path, or lead elsewhere."""
+    def test_is_relative_to_the_present_url(self, location: str, target: str) -> None:
+        """A location may be a path or lead to another host."""
         assert str(next_url(URL("https://h.example/a/b?x=1"), location)) == target
 
     @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ class TestNextUrl:
             ("https://u:p@h/", "user"),
         ],
     )
-    def test_refuses_what_is_not_followed(self, location: str, problem: str) -> None:
-        """Encryption is not given up on the way."""
+    def test_refuses_locations_that_are_not_followed(self, location: str, problem: str) -> None:
+        """A redirect from https to http is not followed."""
         with pytest.raises(ValueError, match=problem):
             next_url(URL("https://h.example/"), location)
 
     def test_may_lead_from_http_to_https(self) -> None:
-        """The other way round is fine."""
+        """A redirect from http to https is followed."""
         assert next_url(SANDBOX, "https://h.example/").scheme == "https"

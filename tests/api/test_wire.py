@@ -65,7 +65,7 @@ class TestExportPath:
         ],
     )
     def test_encodes_the_id(self, export_id: str, path: str) -> None:
-        """An id of any later format goes into the path as one segment."""
+        """An id of any format becomes one segment of the path."""
         assert export_path(export_id) == path
 
     @pytest.mark.parametrize(
@@ -86,23 +86,23 @@ class TestExportPath:
             "x" * 10**6,
         ],
     )
-    def test_refuses_what_cannot_be_an_id(self, wrong: str) -> None:
-        """An id that would ask for something else is refused, in a message of bearable length."""
+    def test_refuses_invalid_ids(self, wrong: str) -> None:
+        """An id that would lead to another path is refused, in a message of limited length."""
         with pytest.raises(ConfigurationError, match="export id") as caught:
             export_path(wrong)
 
         assert len(str(caught.value)) < 200
 
     @pytest.mark.parametrize("wrong", [None, 5, b"exp_1", ["exp_1"]])
-    def test_refuses_what_is_no_str(self, wrong: object) -> None:
+    def test_refuses_other_types(self, wrong: object) -> None:
         """Another type is a TypeError that names it."""
         with pytest.raises(TypeError, match=type(wrong).__name__):
             export_path(wrong)
 
 
 class TestExportFrom:
-    def test_reads_an_export(self) -> None:
-        """A 200 with an export in it is that export."""
+    def test_parses_an_export(self) -> None:
+        """The export in a response with status 200 is returned."""
         assert export_from(response(wire()), REDACT) == Export.from_dict(wire())
 
     @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ class TestExportFrom:
             (wire(result=[]), "expected an object, got list @ Export.result"),
         ],
     )
-    def test_says_what_is_wrong_and_where(self, body: Any, problem: str) -> None:
-        """An answer that is no export tells the request, the problem, the place and how it begins."""
+    def test_the_error_names_the_problem_and_the_place(self, body: Any, problem: str) -> None:
+        """The error contains the request, the problem, its place and the first characters of the body."""
         with pytest.raises(InvalidResponseError) as caught:
             export_from(response(body), REDACT)
 
@@ -133,8 +133,8 @@ class TestExportFrom:
         assert len(caught.value.excerpt) <= 200
         assert repr(caught.value.excerpt) in str(caught.value)
 
-    def test_the_excerpt_holds_no_secret(self) -> None:
-        """Tokens and URL queries are cut out before the body is cut short."""
+    def test_the_excerpt_contains_no_secret(self) -> None:
+        """Tokens and URL queries are removed before the body is shortened."""
         padding = "x" * 150
         body = wire(id=..., channel=padding, result={"url": RESULT_URL}, note="s3cret c70a6f00-cf91")
 
@@ -147,12 +147,12 @@ class TestExportFrom:
 
     @given(json_values)
     def test_any_json_is_an_export_or_an_invalid_response(self, value: Any) -> None:
-        """No JSON whatever makes another error."""
+        """Any JSON is an export or an InvalidResponseError."""
         _export_or_invalid(json.dumps(value))
 
     @given(st.binary())
     def test_any_bytes_are_an_export_or_an_invalid_response(self, body: bytes) -> None:
-        """No bytes whatever make another error."""
+        """Any bytes are an export or an InvalidResponseError."""
         _export_or_invalid(body)
 
     @given(
@@ -161,7 +161,7 @@ class TestExportFrom:
     def test_any_change_of_an_export_round_trips_or_is_invalid(
         self, changes: dict[str, Any], additions: dict[str, Any]
     ) -> None:
-        """Whatever is accepted gives itself back, with what this version does not know."""
+        """An accepted export round-trips, unknown properties included."""
         export = _export_or_invalid(json.dumps(additions | wire(**changes)))
 
         if export is not None:
@@ -177,7 +177,7 @@ def _export_or_invalid(body: bytes | str) -> Export | None:
 
 
 class TestPageFrom:
-    def test_reads_a_page(self) -> None:
+    def test_parses_a_page(self) -> None:
         """A page has its exports and the total of all pages."""
         page = page_from(
             response({"object": "list", "exports": [wire(), wire(id="exp_2")], "total": 240}), REDACT
@@ -186,16 +186,16 @@ class TestPageFrom:
         assert [export.id for export in page.exports] == [ID, "exp_2"]
         assert page.total == 240
 
-    def test_a_bad_entry_spoils_only_itself(self) -> None:
-        """An entry that is no export is left out."""
+    def test_a_malformed_entry_is_left_out(self) -> None:
+        """The other entries of the page are returned."""
         page = page_from(response({"exports": [wire(status=None), 5, wire(id="exp_2")]}), REDACT)
 
         assert [export.id for export in page.exports] == ["exp_2"]
         assert page.total == 1
 
     @pytest.mark.parametrize("body", ["<html>", [], {}, {"exports": {}}])
-    def test_refuses_what_is_no_page(self, body: Any) -> None:
-        """Anything else is an invalid response."""
+    def test_refuses_what_is_not_a_page(self, body: Any) -> None:
+        """Anything else is an InvalidResponseError."""
         with pytest.raises(InvalidResponseError):
             page_from(response(body), REDACT)
 
@@ -212,8 +212,8 @@ NOT_FOUND = {
 
 
 class TestErrorFrom:
-    def test_takes_what_the_body_says(self) -> None:
-        """The documented 404 gives all its properties, and a message that says what to do."""
+    def test_has_the_properties_of_the_body(self) -> None:
+        """The error of the documented 404 has all its properties, and its message says what to do."""
         error = error_from(response(NOT_FOUND, status=404), REDACT)
 
         assert isinstance(error, ExportNotFoundError)
@@ -228,15 +228,15 @@ class TestErrorFrom:
     @pytest.mark.parametrize("status", range(400, 600))
     @pytest.mark.parametrize("body", ["", "<html>Bad gateway</html>", "[]", '{"message": 5}'])
     def test_needs_no_body(self, status: int, body: str) -> None:
-        """A gateway's HTML or an empty body makes the status's own error all the same."""
+        """A gateway's HTML or an empty body still gives the error of the status."""
         error = error_from(response(body, status=status), REDACT)
 
         assert type(error) is ApiError.for_status(status)
         assert error.status == status
         assert (error.key, error.message, error.details, error.request_id) == (None, None, None, None)
 
-    def test_holds_no_secret(self) -> None:
-        """A server that quotes the credentials does not bring them into the message."""
+    def test_contains_no_secret(self) -> None:
+        """Credentials that a server quotes are not in the error."""
         error = error_from(
             response(
                 {"message": "app c70a6f00-cf91", "details": "token s3cret", "key": "s3cret"}, status=401
@@ -249,8 +249,8 @@ class TestErrorFrom:
         assert "c70a6f00-cf91" not in str(error) + repr(error.__dict__)
 
     @pytest.mark.parametrize("status", [301, 302, 307, 308, 304, 600, 999])
-    def test_a_redirect_is_no_export(self, status: int) -> None:
-        """A redirect is not followed with credentials; where it led is told without its query."""
+    def test_a_redirect_is_an_invalid_response(self, status: int) -> None:
+        """A redirect is not followed with credentials, and its target is reported without the query."""
         headers = {"Location": "https://login.example/?next=secret"}
 
         error = error_from(response("", status=status, headers=headers), REDACT)
@@ -259,20 +259,20 @@ class TestErrorFrom:
         assert "a redirect to https://login.example/, which is not followed; check base_url" in str(error)
         assert "next" not in str(error)
 
-    def test_a_redirect_to_nowhere(self) -> None:
-        """Without a target the message names none."""
+    def test_a_redirect_without_a_location(self) -> None:
+        """Without a location the message names no target."""
         assert "a redirect, which is not followed" in str(error_from(response("", status=302), REDACT))
 
-    def test_a_429_says_when_to_retry(self) -> None:
-        """The time is an aware datetime by this machine's clock."""
+    def test_a_429_with_a_time(self) -> None:
+        """`retry_at` is an aware datetime by the local clock."""
         error = error_from(response({}, status=429, headers={"Retry-After": "30"}), REDACT)
 
         assert isinstance(error, RateLimitedError)
         assert error.retry_at == datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
 
     @pytest.mark.parametrize("headers", [{}, {"Retry-After": "9" * 18}])
-    def test_a_429_that_names_no_time(self, headers: dict[str, str]) -> None:
-        """Without a time, or with one that no datetime holds, there is none."""
+    def test_a_429_without_a_time(self, headers: dict[str, str]) -> None:
+        """Without a time, or with one that no datetime can represent, `retry_at` is None."""
         error = error_from(response({}, status=429, headers=headers), REDACT)
 
         assert isinstance(error, RateLimitedError)
@@ -300,40 +300,40 @@ class TestRetryDelay:
             ({"X-Rate-Limit-Retry": "١٢"}, None),
         ],
     )
-    def test_reads_whatever_names_a_time(self, headers: dict[str, str], delay: float | None) -> None:
-        """Retry-After in seconds or as a date comes first, then X-Rate-Limit-Retry; the past is no time."""
+    def test_reads_the_headers_in_order(self, headers: dict[str, str], delay: float | None) -> None:
+        """Retry-After in seconds or as a date wins over X-Rate-Limit-Retry, and past times are ignored."""
         assert retry_delay(response(headers=headers)) == delay
 
     @pytest.mark.parametrize("skew", [-3600, -2, 2, 3600])
     @pytest.mark.parametrize(
         "named", [{"X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}, {"Retry-After": "Thu, 01 Jan 2026 00:00:45 GMT"}]
     )
-    def test_the_servers_clock_decides(self, skew: float, named: dict[str, str]) -> None:
-        """A machine whose clock is an hour, or seconds, off waits as long as the server meant."""
+    def test_uses_the_servers_clock(self, skew: float, named: dict[str, str]) -> None:
+        """The delay is what the server meant, even if the local clock is seconds or an hour off."""
         headers = {"Date": DATE} | named
 
         assert retry_delay(response(headers=headers, received=NOW + skew)) == 45
 
-    def test_the_finer_clock_decides_within_a_second(self) -> None:
-        """Where both clocks agree, the parts of a second are this machine's."""
+    def test_uses_the_local_clock_within_a_second(self) -> None:
+        """If both clocks agree to the second, the local clock gives the fractions."""
         headers = {"Date": DATE, "X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}
 
         assert retry_delay(response(headers=headers, received=NOW + 0.75)) == 44.25
 
-    def test_a_broken_date_is_none(self) -> None:
-        """A Date that is none leaves this machine's clock."""
+    def test_an_invalid_date_is_ignored(self) -> None:
+        """With an invalid Date header the local clock is used."""
         headers = {"Date": "now", "X-Rate-Limit-Retry": f"{NOW + 45:.0f}"}
 
         assert retry_delay(response(headers=headers)) == 45
 
 
-def _rate_limit(said: Response) -> RateLimit:
-    return rate_limit_from(said, allowance_from(said))
+def _rate_limit(with_headers: Response) -> RateLimit:
+    return rate_limit_from(with_headers, allowance_from(with_headers))
 
 
 class TestRateLimitFrom:
-    def test_reads_all_four(self) -> None:
-        """The four headers become figures and an aware datetime."""
+    def test_reads_all_four_headers(self) -> None:
+        """The four headers are converted to numbers, an aware datetime and a kind."""
         headers = {
             "X-Rate-Limit-Limit": "100",
             "X-Rate-Limit-Remaining": "99",
@@ -346,10 +346,10 @@ class TestRateLimitFrom:
         )
 
     @pytest.mark.parametrize("value", ["", "many", "-1", "1.5", "1e3", "9" * 30])
-    def test_what_is_no_number_is_missing(self, value: str) -> None:
-        """A header that holds something else counts as missing."""
+    def test_a_header_that_is_not_a_number_is_missing(self, value: str) -> None:
+        """A header with another value counts as missing."""
         names = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Retry")
 
-        useless = response(headers=dict.fromkeys(names, value))
+        without_numbers = response(headers=dict.fromkeys(names, value))
 
-        assert _rate_limit(useless) == RateLimit()
+        assert _rate_limit(without_numbers) == RateLimit()

@@ -8,7 +8,7 @@ class TestShorten:
         ("app_id", "shown"), [("c70a6f00-cf91", "c70a6f…"), ("c70a6f", "c70a6f"), ("app", "app")]
     )
     def test_shows_six_characters(self, app_id: str, shown: str) -> None:
-        """An app id is recognisable, and no more."""
+        """The first six characters of an app id are shown, and no more."""
         assert shorten(app_id) == shown
 
 
@@ -26,14 +26,14 @@ class TestHideQueries:
             ("https://d.example/e", "https://d.example/e"),
         ],
     )
-    def test_cuts_the_query_of_each_url(self, text: str, shown: str) -> None:
-        """What follows the question mark of a URL is gone, the rest of the text stays."""
+    def test_replaces_the_query_of_each_url(self, text: str, shown: str) -> None:
+        """The query of each URL is replaced, and the rest of the text stays."""
         assert hide_queries(text) == shown
 
 
 class TestRedactor:
     def test_hides_the_secrets_and_most_of_the_app_id(self) -> None:
-        """The token disappears wherever it stands, the app id keeps its beginning."""
+        """The token is hidden wherever it occurs, and the app id keeps its first six characters."""
         redact = Redactor(["s3cret", "00-cf91"])
 
         assert redact("Unknown app c70a6f00-cf91 with s3cret!") == "Unknown app c70a6f… with …!"
@@ -48,24 +48,24 @@ class TestRedactor:
             "Authorization: Bearer abc123",
         ],
     )
-    def test_hides_what_is_called_a_token(self, text: str) -> None:
-        """A token that is not ours is nobody else's business either."""
+    def test_hides_the_values_of_properties_named_token(self, text: str) -> None:
+        """The value of anything named a token is hidden, even if it is not one of the client's own."""
         assert "abc123" not in Redactor()(text)
 
-    def test_leaves_other_text_alone(self) -> None:
-        """Without a secret in it, a text is shown as it came."""
+    def test_leaves_other_text_unchanged(self) -> None:
+        """A text without a secret is unchanged."""
         assert Redactor(["", "s3cret"])("Resource not found") == "Resource not found"
 
-    def test_repr_holds_no_secret(self) -> None:
-        """The redactor itself does not tell."""
+    def test_the_repr_contains_no_secret(self) -> None:
+        """The repr of the redactor shows none of its secrets."""
         assert "s3cret" not in repr(Redactor(["s3cret", "00-cf91"]))
 
     def test_a_secret_within_another(self) -> None:
-        """The longer one is hidden as a whole."""
+        """A secret that contains another secret is hidden as a whole."""
         assert Redactor(["abc", "abcdef"])("abcdef") == "…"
 
-    def test_what_was_fetched_and_renewed(self) -> None:
-        """Tokens that were fetched, and credentials that were replaced, stay hidden for a while."""
+    def test_fetched_tokens_and_replaced_credentials(self) -> None:
+        """Fetched tokens and replaced credentials stay hidden after newer ones."""
         redact = Redactor(["old"]).hiding("token").renewed(["new"])
 
         assert redact("old token new") == "… … …"

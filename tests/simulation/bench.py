@@ -1,4 +1,4 @@
-"""Print what waiting costs: our watcher beside pollers that ask for each export by itself."""
+"""Print what waiting costs: the watcher, compared with pollers that request one export at a time."""
 
 from simulation.scenarios import (
     MINUTE_2000,
@@ -11,29 +11,29 @@ from simulation.scenarios import (
 )
 from simulation.simulated import Plan
 
-HEAD = f"{'waiters':>8} {'plan':>10} {'requests':>9} {'429s':>6} {'mean delay':>11} {'p95 delay':>10}   "
+HEADER = f"{'waiters':>8} {'plan':>10} {'requests':>9} {'429s':>6} {'mean delay':>11} {'p95 delay':>10}   "
 
 
-def line(result: Result, plan: Plan, name: str) -> str:
-    shown = f"{plan.limit}/{'min' if plan.period == 60 else 'hour'}"
+def line(result: Result, plan: Plan, label: str) -> str:
+    plan_name = f"{plan.limit}/{'min' if plan.period == 60 else 'hour'}"
     return (
-        f"{result.waiters:>8,} {shown:>10} {result.requests:>9,} {result.refused:>6,}"
-        f" {result.mean:>9.1f} s {result.p95:>8.1f} s   {name}"
+        f"{result.waiters:>8,} {plan_name:>10} {result.requests:>9,} {result.refused:>6,}"
+        f" {result.mean:>9.1f} s {result.p95:>8.1f} s   {label}"
     )
 
 
-def show(result: Result, plan: Plan, name: str) -> None:
-    print(line(result, plan, name), flush=True)
+def show(result: Result, plan: Plan, label: str) -> None:
+    print(line(result, plan, label), flush=True)
 
 
 def main() -> None:
-    print(HEAD)
+    print(HEADER)
     for waiters, plan, *_ in ROWS:
         show(run_watcher(waiters, plan), plan, "this client")
         if waiters <= 1_000:
             show(run_poller(with_backoff, waiters, plan), plan, "one by one, 2 s doubling to 60 s")
             show(run_poller(every_5_seconds, waiters, plan), plan, "one by one, every 5 s")
-    show(run_watcher(100_000, MINUTE_2000), MINUTE_2000, "this client, far beyond the list's reach")
+    show(run_watcher(100_000, MINUTE_2000), MINUTE_2000, "this client, more exports than the list has")
 
 
 if __name__ == "__main__":

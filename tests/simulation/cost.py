@@ -1,4 +1,4 @@
-"""Print what 10,000 waits on one client cost: memory each, and CPU time for one look at all of them."""
+"""Print what 10,000 waits on one client cost: memory for each, and CPU time to poll all of them once."""
 
 import asyncio
 import gc
@@ -9,11 +9,11 @@ from pathlib import Path
 from samples import running
 
 from voucherify_exports import Event, ExportsClient, RoundCompleted
-from voucherify_exports._api.wire import Answer
+from voucherify_exports._api.wire import Response
 
 
-def resident() -> int:
-    """Bytes of this process that are in memory."""
+def memory_in_use() -> int:
+    """The memory that this process uses, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
@@ -24,36 +24,36 @@ async def main(waiters: int = 10_000) -> None:
         ).encode()
         for page in range(waiters // 100)
     ]
-    shown = 0
+    polled = 0
     rounds: asyncio.Queue[None] = asyncio.Queue()
 
     def count(event: Event) -> None:
-        nonlocal shown
+        nonlocal polled
         if isinstance(event, RoundCompleted):
-            shown += event.seen
-            while shown >= waiters:
-                shown -= waiters
+            polled += event.seen
+            while polled >= waiters:
+                polled -= waiters
                 rounds.put_nowait(None)
 
-    async def poll(path: str, query: str = "") -> Answer:
+    async def poll(path: str, query: str = "") -> Response:
         page = int(query.partition("page=")[2].partition("&")[0])
-        return Answer(f"GET {path}", 200, {}, bodies[page - 1], time.time())
+        return Response(f"GET {path}", 200, {}, bodies[page - 1], time.time())
 
     async with ExportsClient("app-id", "app-token", on_event=count) as client:
-        client._transport.poll = poll  # type: ignore[method-assign]  # the network is not what is measured
+        client._transport.poll = poll  # type: ignore[method-assign]  # the network is not measured
         gc.collect()
-        before = resident()
+        before = memory_in_use()
         waits = [asyncio.create_task(client.wait_until_done(f"exp_{n:024}")) for n in range(waiters)]
         started = time.process_time()
         await rounds.get()
-        first = time.process_time() - started
+        first_time = time.process_time() - started
         started = time.process_time()
         await rounds.get()
-        later = time.process_time() - started
+        later_time = time.process_time() - started
         gc.collect()
-        each = (resident() - before) / waiters / 1024
-        print(f"{waiters:,} waits: {each:.2f} KiB each;", end=" ")
-        print(f"CPU time of a look at all: {first:.2f} s at first, {later:.2f} s later")
+        kib_per_wait = (memory_in_use() - before) / waiters / 1024
+        print(f"{waiters:,} waits: {kib_per_wait:.2f} KiB each;", end=" ")
+        print(f"CPU time to poll all: {first_time:.2f} s the first time, {later_time:.2f} s later")
         for wait in waits:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)

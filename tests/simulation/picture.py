@@ -1,19 +1,19 @@
-"""Draw the picture of docs/watcher.md: what waiting costs, ours beside polling one by one."""
+"""Draw the diagram of docs/watcher.md: the cost of waiting, compared with polling one by one."""
 
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 from attrs import evolve
-from simulation.scenarios import MINUTE_100, Result, run_poller, run_watcher, together, with_backoff
+from simulation.scenarios import MINUTE_100, Result, combine, run_poller, run_watcher, with_backoff
 
 WAITERS = [1, 3, 10, 30, 100, 300, 1_000]
-OURS, THEIRS, INK, GRID = "#0b7285", "#c2410c", "#343a40", "#dee2e6"
+CLIENT_COLOUR, POLLER_COLOUR, TEXT_COLOUR, GRID_COLOUR = "#0b7285", "#c2410c", "#343a40", "#dee2e6"
 WIDTH, HEIGHT, LEFT, TOP = 300, 220, 62, 44
 
 
 class Panel:
-    """One diagram with two curves, both axes logarithmic."""
+    """One diagram with two curves on logarithmic axes."""
 
     def __init__(self, x: float, title: str, ticks: list[float], unit: str) -> None:
         self.x, self.title, self.ticks, self.unit = x, title, ticks, unit
@@ -28,7 +28,7 @@ class Panel:
         lines = [text(self.x, TOP - 18, self.title, size=14, weight="bold")]
         for tick in self.ticks:
             _, y = self.at(1, tick)
-            lines.append(f'<path d="M{self.x} {y:.1f}h{WIDTH}" stroke="{GRID}"/>')
+            lines.append(f'<path d="M{self.x} {y:.1f}h{WIDTH}" stroke="{GRID_COLOUR}"/>')
             lines.append(text(self.x - 8, y + 4, f"{tick:,g}{self.unit}", anchor="end"))
         for waiters in (1, 10, 100, 1_000):
             x, y = self.at(waiters, self.ticks[0])
@@ -47,21 +47,24 @@ class Panel:
 
 def text(x: float, y: float, words: str, *, size: int = 12, anchor: str = "start", **more: str) -> str:
     extra = "".join(f' font-{name}="{value}"' for name, value in more.items() if name != "fill")
-    colour = more.get("fill", INK)
+    colour = more.get("fill", TEXT_COLOUR)
     where = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
     return f'<text {where} font-size="{size}" fill="{colour}"{extra}>{words}</text>'
 
 
-def draw(ours: list[Result], theirs: list[Result]) -> str:
-    requests = Panel(LEFT, "Requests in all", [1, 10, 100, 1_000, 10_000], "")
-    delay = Panel(LEFT + WIDTH + 90, "Mean delay of the news", [1, 3, 10, 30, 100, 300, 1_000], " s")
+def draw(client_results: list[Result], poller_results: list[Result]) -> str:
+    requests = Panel(LEFT, "Requests", [1, 10, 100, 1_000, 10_000], "")
+    delay = Panel(LEFT + WIDTH + 90, "Mean delay", [1, 3, 10, 30, 100, 300, 1_000], " s")
     lines = [*requests.frame(), *delay.frame()]
-    for results, colour in ((theirs, THEIRS), (ours, OURS)):
+    for results, colour in ((poller_results, POLLER_COLOUR), (client_results, CLIENT_COLOUR)):
         lines += requests.curve([result.requests for result in results], colour)
         lines += delay.curve([result.mean for result in results], colour)
-    refused = f"one by one, 2 s doubling to 60 s ({theirs[-1].refused:,} of the last run refused)"
+    refused = "one by one, 2 s doubling to 60 s (most of the last run refused)"
     y = TOP + HEIGHT + 70
-    for x, words, colour in ((LEFT, "this client (none ever refused)", OURS), (LEFT + 260, refused, THEIRS)):
+    for x, words, colour in (
+        (LEFT, "this client (none ever refused)", CLIENT_COLOUR),
+        (LEFT + 260, refused, POLLER_COLOUR),
+    ):
         lines.append(f'<path d="M{x} {y - 4}h22" stroke="{colour}" stroke-width="3"/>')
         lines.append(text(x + 30, y, words, fill=colour))
     size = f'viewBox="0 0 {LEFT + 2 * WIDTH + 120} {y + 20}"'
@@ -70,19 +73,19 @@ def draw(ours: list[Result], theirs: list[Result]) -> str:
 
 
 def average(run: Callable[[int, int], Result]) -> list[Result]:
-    """A result for each number of waiters: of few there are many runs, since chance is large there."""
+    """The mean result for each number of waiters; small numbers have many runs, since they vary more."""
     averaged = []
     for waiters in WAITERS:
         runs = max(1, 300 // waiters)
-        result = together(run(waiters, seed) for seed in range(runs))
+        result = combine(run(waiters, seed) for seed in range(runs))
         averaged.append(evolve(result, requests=result.requests // runs, refused=result.refused // runs))
     return averaged
 
 
 def main() -> None:
-    ours = average(lambda waiters, seed: run_watcher(waiters, MINUTE_100, seed=seed))
-    theirs = average(lambda waiters, seed: run_poller(with_backoff, waiters, MINUTE_100, seed=seed))
-    Path("docs/watcher.svg").write_text(draw(ours, theirs))
+    client_results = average(lambda waiters, seed: run_watcher(waiters, MINUTE_100, seed=seed))
+    poller_results = average(lambda waiters, seed: run_poller(with_backoff, waiters, MINUTE_100, seed=seed))
+    Path("docs/watcher.svg").write_text(draw(client_results, poller_results))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs of the simulation: our watcher, and two pollers that ask for each export by itself."""
+"""Runs of the simulation: the watcher, and two pollers that request one export at a time."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ MINUTE_100 = Plan(100, 60)
 MINUTE_2000 = Plan(2000, 60)
 HOUR_100 = Plan(100, 3600)
 
-# waiters, plan, and the most that is allowed: requests, mean delay, 95 % delay
+# Waiters, plan, and the upper limits: requests, mean delay and 95 % delay in seconds.
 ROWS: list[tuple[int, Plan, int, float, float]] = [
     (1, MINUTE_100, 20, 30.0, 30.0),
     (100, MINUTE_100, 120, 2.5, 8.0),
@@ -30,7 +30,7 @@ ROWS: list[tuple[int, Plan, int, float, float]] = [
 
 @frozen
 class Result:
-    """What a run cost, and how late its waiters heard: seconds after the export was finished."""
+    """The requests of a run, and its delays: seconds from the end of each export until its waiter noticed."""
 
     waiters: int
     requests: int
@@ -47,15 +47,15 @@ class Result:
         return sorted(self.delays)[int(len(self.delays) * 0.95)]
 
 
-def together(results: Iterable[Result]) -> Result:
-    """Several runs as one: the sums of what they cost, and everybody's delays."""
-    each = list(results)
+def combine(results: Iterable[Result]) -> Result:
+    """Several runs as one: the sums of their requests, and the delays of all waiters."""
+    runs = list(results)
     return Result(
-        each[0].waiters,
-        sum(result.requests for result in each),
-        sum(result.refused for result in each),
-        sum(result.refused_others for result in each),
-        [delay for result in each for delay in result.delays],
+        runs[0].waiters,
+        sum(result.requests for result in runs),
+        sum(result.refused for result in runs),
+        sum(result.refused_others for result in runs),
+        [delay for result in runs for delay in result.delays],
     )
 
 
@@ -76,17 +76,17 @@ def run_watcher(
 
 
 def run_poller(poller: Poller, waiters: int, plan: Plan, *, seed: int = 1) -> Result:
-    """All waits by a poller each."""
+    """All waits by one poller each."""
     return _run(waiters, plan, lambda api: poller, 0, seed, {})
 
 
 async def every_5_seconds(api: Simulated, export_id: str) -> Export:
-    """Ask for one export every 5 seconds."""
+    """Request one export every 5 seconds."""
     return await _poll(api, export_id, lambda attempt: 5.0)
 
 
 async def with_backoff(api: Simulated, export_id: str) -> Export:
-    """Ask for one export after 2, 4, 8 … and at most 60 seconds."""
+    """Request one export after 2, 4, 8 … and at most 60 seconds."""
     return await _poll(api, export_id, lambda attempt: min(60.0, 2.0**attempt))
 
 

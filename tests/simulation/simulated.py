@@ -1,4 +1,4 @@
-"""The exports API as the watcher sees it, in virtual time: durations, quota windows, faults, other users."""
+"""The exports API in virtual time: durations, quota windows, failures and other users of the project."""
 
 import asyncio
 import math
@@ -21,12 +21,12 @@ from voucherify_exports import (
 )
 from voucherify_exports._api.quota import Quota
 
-PAGE = 100
+PAGE_SIZE = 100
 
 
 @define
 class Plan:
-    """So many requests in a window of so many seconds; `names_end` is what `X-Rate-Limit-Retry` means."""
+    """`limit` requests in each `period` of seconds; with `names_end` each response names the reset."""
 
     limit: int
     period: float
@@ -35,7 +35,7 @@ class Plan:
 
 @define
 class Simulated:
-    """A source for the watcher, and for pollers that ask for one export at a time."""
+    """A poller for the watcher, also for pollers that request one export at a time."""
 
     finish_at: list[float]
     plan: Plan | None
@@ -45,8 +45,8 @@ class Simulated:
     seed: int = 0
     failing: float = 0.0
     slow: float = 0.0
-    created_every: float = math.inf  # seconds between exports that somebody else creates
-    lag: float = 0.0  # seconds that the list is behind a GET
+    created_every: float = math.inf  # seconds between exports that others create
+    lag: float = 0.0  # seconds by which the list is behind a GET
     reach: int = 10_000  # exports on the list
     requests: int = 0
     pages: int = 0
@@ -71,7 +71,7 @@ class Simulated:
 
     async def get(self, export_id: str) -> Export:
         await self._request()
-        return self._shown(int(export_id.removeprefix("exp_")), self.clock.monotonic())
+        return self._export(int(export_id.removeprefix("exp_")), self.clock.monotonic())
 
     async def list_page(self, page: int) -> ExportPage:
         await self._request()
@@ -79,16 +79,16 @@ class Simulated:
         now = self.clock.monotonic() - self.lag
         foreign = 0 if self.created_every == math.inf else int(now / self.created_every)
         total = foreign + len(self.finish_at)
-        first = (page - 1) * PAGE
-        places = range(first, min(first + PAGE, total, self.reach))
+        start = (page - 1) * PAGE_SIZE
+        places = range(start, min(start + PAGE_SIZE, total, self.reach))
         exports = [
-            self._shown(place - foreign, now) if place >= foreign else self._foreign(foreign - place)
+            self._export(place - foreign, now) if place >= foreign else self._foreign(foreign - place)
             for place in places
         ]
         return ExportPage(exports=tuple(exports), total=total)
 
     def spend(self) -> bool:
-        """Take one request of the window, for whoever it is; False when it is refused."""
+        """Use one request of the window; False if it is refused."""
         if self.plan is None:
             return True
         now = self.clock.monotonic()
@@ -98,13 +98,13 @@ class Simulated:
         return self._spent <= self.plan.limit
 
     def until_reset(self) -> float:
-        """Seconds to the next window, as a 429 would name them."""
+        """Seconds to the next window, as a 429 names them."""
         return 0.0 if self.plan is None else self._window + self.plan.period - self.clock.monotonic()
 
     async def _request(self) -> None:
         self.requests += 1
         accepted = self.spend()
-        told, reset_in = self._headers()
+        rate_limit, reset_in = self._headers()
         draw = self._random.random()
         await asyncio.sleep(20 if draw < self.slow else self.latency)
         now = self.clock.monotonic()
@@ -114,17 +114,17 @@ class Simulated:
             raise RateLimitedError("refused", status=429)
         if self.slow <= draw < self.slow + self.failing:
             raise ServerError("failing", status=503)
-        self.quota.answered(now, told.limit, told.remaining, reset_in)
+        self.quota.answered(now, rate_limit.limit, rate_limit.remaining, reset_in)
 
     def _headers(self) -> tuple[RateLimit, float | None]:
         if self.plan is None:
             return RateLimit(), None
-        left = max(0, self.plan.limit - self._spent)
+        remaining = max(0, self.plan.limit - self._spent)
         end = self._window + self.plan.period - self.clock.monotonic()
-        reset_in = end if self.plan.names_end or not left else 0.0
-        return RateLimit(limit=self.plan.limit, remaining=left), reset_in
+        reset_in = end if self.plan.names_end or not remaining else 0.0
+        return RateLimit(limit=self.plan.limit, remaining=remaining), reset_in
 
-    def _shown(self, number: int, now: float) -> Export:
+    def _export(self, number: int, now: float) -> Export:
         ends = self.finish_at[number]
         export = self._exports[number]
         if now >= ends and not export.is_done:
@@ -150,7 +150,7 @@ def durations(count: int, seed: int = 1) -> list[float]:
 
 
 async def others(api: Simulated, count: int, period: float, during: Callable[[], bool]) -> None:
-    """Another process that spends so many requests a period, evenly."""
+    """Another process that sends `count` requests a period, at equal intervals."""
     while during():
         if not api.spend():
             api.refused_others += 1

@@ -1,4 +1,4 @@
-"""What the front page says of the published SDK, row by row; collected only when this file is named."""
+"""Checks of what README says about the published SDK, row by row; run only if this file is named."""
 
 import asyncio
 import inspect
@@ -12,29 +12,29 @@ from urllib3.exceptions import HTTPError
 
 from voucherify_exports import Sandbox
 
-Ask = Callable[..., Any]
+CallSdk = Callable[..., Any]
 
 
 @pytest.fixture
-def ask(sandbox: Sandbox) -> Ask:
-    """Call a method of the SDK's exports API, in a thread, since it blocks."""
+def call_sdk(sandbox: Sandbox) -> CallSdk:
+    """Call a method of the SDK's exports API in a thread, since it blocks."""
     configuration = voucherify.Configuration(
         host=sandbox.url, api_key={"X-App-Id": sandbox.app_id, "X-App-Token": sandbox.app_token}
     )
 
-    async def ask(method: str, *args: Any, **options: Any) -> Any:
+    async def call_sdk(method: str, *args: Any, **options: Any) -> Any:
         with voucherify.ApiClient(configuration) as client:
             return await asyncio.to_thread(getattr(voucherify.ExportsApi(client), method), *args, **options)
 
-    return ask
+    return call_sdk
 
 
-def test_it_is_the_version_that_is_named() -> None:
-    """The page speaks of 6.1.1."""
+def test_the_version() -> None:
+    """README compares with version 6.1.1."""
     assert voucherify.__version__ == "6.1.1"
 
 
-def test_it_is_not_async_and_waits_for_nothing() -> None:
+def test_the_sdk_is_not_async_and_does_not_wait() -> None:
     """No method of its exports API is a coroutine function, and none waits, pages or streams."""
     methods = dict(inspect.getmembers(voucherify.ExportsApi, inspect.isfunction))
 
@@ -49,65 +49,65 @@ def test_it_is_not_async_and_waits_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_it_gives_up_at_the_first_refusal(ask: Ask, sandbox: Sandbox, status: int) -> None:
-    """A 429 and a 503 are exceptions at once, also where the next answer would have been right."""
+async def test_the_sdk_does_not_retry(call_sdk: CallSdk, sandbox: Sandbox, status: int) -> None:
+    """A 429 or 503 is raised at once, even if the next response would have been right."""
     export_id = sandbox.add_export("voucher")
     sandbox.fail(status=status)
 
     with pytest.raises(voucherify.ApiException) as caught:
-        await ask("get_export", export_id)
+        await call_sdk("get_export", export_id)
     assert caught.value.status == status
     assert len(sandbox.requests) == 1
 
 
-async def test_a_lost_create_is_a_connection_error(ask: Ask, sandbox: Sandbox) -> None:
-    """Nothing says that the export is there nevertheless."""
+async def test_a_lost_create_is_a_connection_error(call_sdk: CallSdk, sandbox: Sandbox) -> None:
+    """The error does not say that the export exists nevertheless."""
     sandbox.fail(method="POST", reset="headers")
     body = voucherify.ExportsCreateRequestBody(exported_object="voucher")
 
     with pytest.raises(HTTPError, match="Connection aborted"):
-        await ask("create_export", exports_create_request_body=body)
+        await call_sdk("create_export", exports_create_request_body=body)
     assert len(sandbox.state()["exports"]) == 1
 
 
 @pytest.mark.parametrize("name", ["status", "exported_object"])
-async def test_it_refuses_what_is_new(ask: Ask, sandbox: Sandbox, name: str) -> None:
-    """One export with a value that it does not know spoils the list."""
+async def test_the_sdk_refuses_new_values(call_sdk: CallSdk, sandbox: Sandbox, name: str) -> None:
+    """One export with an unknown value makes the whole list an error."""
     for kind in ("voucher", "order"):
         sandbox.add_export(kind)
 
-    def spoil(page: Any) -> Any:
+    def change_first_export(page: Any) -> Any:
         page["exports"][0][name] = "NEW"
         return page
 
-    assert len((await ask("list_exports")).exports) == 2
-    sandbox.fail(edit=spoil)
+    assert len((await call_sdk("list_exports")).exports) == 2
+    sandbox.fail(edit=change_first_export)
     with pytest.raises(ValidationError, match="NEW"):
-        await ask("list_exports")
+        await call_sdk("list_exports")
 
 
-def test_it_refuses_properties_of_metadata() -> None:
-    """`metadata.<name>` cannot be asked for, though the API has it."""
+def test_the_sdk_refuses_properties_of_metadata() -> None:
+    """`metadata.<name>` cannot be requested, although the API accepts it."""
     with pytest.raises(ValidationError, match="each list item must be one of"):
         voucherify.ExportsCreateRequestBodyParameters(fields=["metadata.season"])
 
 
-async def test_its_file_is_one_string(ask: Ask, sandbox: Sandbox) -> None:
-    """However large the file is."""
+async def test_the_file_is_one_string(call_sdk: CallSdk, sandbox: Sandbox) -> None:
+    """The file is returned as one string, however large it is."""
     export_id = sandbox.add_export("voucher", rows=20_000)
-    export = await ask("get_export", export_id)
-    text = await ask("download_export", export_id, export.result.url.partition("token=")[2])
+    export = await call_sdk("get_export", export_id)
+    text = await call_sdk("download_export", export_id, export.result.url.partition("token=")[2])
 
     assert isinstance(text, str)
     assert text.count("\n") == 20_001
 
 
-async def test_its_keys_follow_a_redirect(ask: Ask, sandbox: Sandbox) -> None:
-    """A redirect of the download takes them to whatever host it names."""
+async def test_the_keys_follow_a_redirect(call_sdk: CallSdk, sandbox: Sandbox) -> None:
+    """A redirect of the download sends the credentials to the host that it names."""
     export_id = sandbox.add_export("voucher")
-    async with Sandbox(app_id="another", app_token="host") as stranger:
-        sandbox.fail(download=True, redirect=stranger.url)
+    async with Sandbox(app_id="another", app_token="host") as other_host:
+        sandbox.fail(download=True, redirect=other_host.url)
         with pytest.raises(voucherify.ApiException):
-            await ask("download_export", export_id, "token")
+            await call_sdk("download_export", export_id, "token")
 
-    assert [request.headers["X-App-Token"] for request in stranger.requests] == [sandbox.app_token]
+    assert [request.headers["X-App-Token"] for request in other_host.requests] == [sandbox.app_token]

@@ -1,4 +1,4 @@
-"""What `nox -s docs` checks in the site that it has just built; collected only when it is named."""
+"""Checks of the site that `nox -s docs` has built; run only if this file is named."""
 
 import html
 import re
@@ -16,7 +16,7 @@ SITE = Path(__file__).parents[2] / "docs/_build"
 
 
 class Page(HTMLParser):
-    """The anchors of a page, and where its links and pictures lead."""
+    """The anchors of a page, and the targets of its links and images."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -25,9 +25,9 @@ class Page(HTMLParser):
         self.feed(path.read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.anchors |= {name for name in (given.get("id"), given.get("name")) if name}
-        self.targets |= {target for target in (given.get("href"), given.get("src")) if target}
+        attributes = dict(attrs)
+        self.anchors |= {name for name in (attributes.get("id"), attributes.get("name")) if name}
+        self.targets |= {target for target in (attributes.get("href"), attributes.get("src")) if target}
 
 
 PAGES = {path: Page(path) for path in sorted(SITE.rglob("*.html"))}
@@ -35,7 +35,7 @@ PAGES = {path: Page(path) for path in sorted(SITE.rglob("*.html"))}
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(SITE)))
 def test_links(path: Path) -> None:
-    """Each link within the site leads to a file that is there, and to an anchor in it."""
+    """Each link within the site leads to an existing file, and to an existing anchor in it."""
     for target in PAGES[path].targets:
         url = urlsplit(target)
         if url.scheme or url.netloc:
@@ -47,7 +47,7 @@ def test_links(path: Path) -> None:
 
 
 def test_the_reference_is_complete() -> None:
-    """Each public name has its place in the reference."""
+    """Each public name is described in the reference."""
     _, _, _, _, *names = (SITE / "objects.inv").read_bytes().split(b"\n", 4)
     described = {line.split(" ")[0] for line in zlib.decompress(names[0]).decode().splitlines()}
     public = {
@@ -56,7 +56,7 @@ def test_the_reference_is_complete() -> None:
         for name in module.__all__
     } - {
         "voucherify_exports.__version__",
-        # The same as without `tables` and `sandbox`, where they are described.
+        # These are described without `tables` and `sandbox` in their names.
         "voucherify_exports.tables.ColumnWarning",
         "voucherify_exports.sandbox.Sandbox",
     }
@@ -91,5 +91,5 @@ def test_the_options_have_their_defaults() -> None:
 
 
 def test_there_are_pages() -> None:
-    """Nothing was checked in vain."""
+    """The site has pages, so that the other checks are not empty."""
     assert len(PAGES) > 30

@@ -1,4 +1,4 @@
-"""Ten thousand waits at once, over real sockets, while every fifth answer is spoilt."""
+"""Ten thousand concurrent waits over real sockets, while every fifth request has a fault."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from attrs import frozen
 from voucherify_exports import ExportFailedError, ExportsClient, PollPolicy, Sandbox
 
 WAITS = 10_000
-EVERY_FIFTH = 0.2
+SHARE_OF_FAULTS = 0.2
 
 FAULTS: list[dict[str, Any]] = [
     {"status": 500},
@@ -33,45 +33,45 @@ FAULTS: list[dict[str, Any]] = [
 
 @frozen
 class FastClock:
-    """Time that runs `speed` times as fast, for the client and the sandbox alike."""
+    """A clock that runs `speed` times as fast, for the client and the sandbox alike."""
 
     speed: float
-    began: float
+    started: float
 
     def monotonic(self) -> float:
         return time.monotonic() * self.speed
 
     def wall(self) -> float:
-        return self.began + (time.time() - self.began) * self.speed
+        return self.started + (time.time() - self.started) * self.speed
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self.speed)
 
 
-def spoil(sandbox: Sandbox) -> None:
-    """Have every fifth answer be spoilt, by each of the faults as often as by the others."""
-    first_that_is_met = 1 - (1 - EVERY_FIFTH) ** (1 / len(FAULTS))
+def inject_faults(sandbox: Sandbox) -> None:
+    """Give a fifth of the requests a fault, and each kind of fault equally often."""
+    probability = 1 - (1 - SHARE_OF_FAULTS) ** (1 / len(FAULTS))
     for fault in FAULTS:
-        sandbox.fail(times=None, probability=first_that_is_met, **fault)
+        sandbox.fail(times=None, probability=probability, **fault)
 
 
 @pytest.mark.thorough
 @pytest.mark.timeout(60)
-async def test_every_outcome_is_right() -> None:
-    """Each wait ends once, with the export that it was for, done or failed as the export was."""
-    clock = FastClock(speed=30, began=time.time())
-    draws = random.Random(1)
+async def test_every_outcome_is_correct() -> None:
+    """Each wait ends once, with its own export and the status of that export."""
+    clock = FastClock(speed=30, started=time.time())
+    rng = random.Random(1)
     async with Sandbox(
         seed=1, scheduled_for=(0, 20), in_progress_for=(5, 30), clock=clock.wall, sleep=clock.sleep
     ) as sandbox:
         expected = {
             sandbox.add_export(kind, outcome=outcome): (kind, outcome)
             for kind, outcome in (
-                (draws.choice(["order", "voucher", "customer"]), draws.choice(["DONE", "DONE", "ERROR"]))
+                (rng.choice(["order", "voucher", "customer"]), rng.choice(["DONE", "DONE", "ERROR"]))
                 for _ in range(WAITS)
             )
         }
-        spoil(sandbox)
+        inject_faults(sandbox)
         ended: Counter[str] = Counter()
         async with ExportsClient(
             sandbox.app_id,
@@ -84,8 +84,8 @@ async def test_every_outcome_is_right() -> None:
             async for outcome in client.wait_many(expected, timeout=None):
                 assert outcome.export is not None
                 ended[outcome.export_id] += 1
-                seen = outcome.export.id, (outcome.export.exported_object, outcome.export.status)
-                assert seen == (outcome.export_id, expected[outcome.export_id])
+                observed = outcome.export.id, (outcome.export.exported_object, outcome.export.status)
+                assert observed == (outcome.export_id, expected[outcome.export_id])
                 assert isinstance(outcome.error, ExportFailedError) == (outcome.export.status == "ERROR")
 
         assert ended == Counter(list(expected))

@@ -1,4 +1,4 @@
-"""What waiting costs, counted in the simulation: requests, refusals and delays are exact there."""
+"""The cost of waiting in the simulation, where requests, refusals and delays are counted exactly."""
 
 from typing import Any
 
@@ -8,25 +8,25 @@ from simulation.scenarios import (
     MINUTE_100,
     MINUTE_2000,
     ROWS,
+    combine,
     run_poller,
     run_watcher,
-    together,
     with_backoff,
 )
 from simulation.simulated import Plan
 
 
-class TestRows:
-    @pytest.mark.timeout(120)  # twenty seconds of computing under asyncio's debug mode
+class TestCost:
+    @pytest.mark.timeout(120)  # twenty seconds of CPU time in asyncio's debug mode
     @pytest.mark.parametrize(
         ("waiters", "plan", "requests", "mean", "p95"),
         ROWS,
         ids=[f"{waiters} on {plan.limit} in {plan.period} s" for waiters, plan, *_ in ROWS],
     )
-    def test_is_within_its_bounds(
+    def test_is_within_its_limits(
         self, waiters: int, plan: Plan, requests: int, mean: float, p95: float
     ) -> None:
-        """Everybody hears in time, within the requests allowed, and nobody is ever refused."""
+        """Requests and delays are within the limits of the row, and no request is refused."""
         result = run_watcher(waiters, plan)
 
         assert len(result.delays) == waiters
@@ -35,65 +35,65 @@ class TestRows:
         assert result.mean <= mean
         assert result.p95 <= p95
 
-    def test_one_waiter_is_as_the_policy_says(self) -> None:
-        """For one export the watcher is no other than a poller with backoff."""
-        ours, poller = run_watcher(1, MINUTE_100), run_poller(with_backoff, 1, MINUTE_100)
+    def test_one_waiter_is_like_a_poller(self) -> None:
+        """For one export the watcher is equivalent to a poller with backoff."""
+        watcher, poller = run_watcher(1, MINUTE_100), run_poller(with_backoff, 1, MINUTE_100)
 
-        assert ours.requests == poller.requests
-        assert ours.mean <= 1.2 * poller.mean
+        assert watcher.requests == poller.requests
+        assert watcher.mean <= 1.2 * poller.mean
 
-    def test_costs_a_twentieth_of_polling_one_by_one(self) -> None:
-        """About that, and hears fifty times sooner."""
-        ours, poller = run_watcher(1_000, MINUTE_100), run_poller(with_backoff, 1_000, MINUTE_100)
+    def test_is_a_twentieth_of_polling_one_by_one(self) -> None:
+        """1,000 waiters need about a twentieth of the requests and notice the end fifty times sooner."""
+        watcher, poller = run_watcher(1_000, MINUTE_100), run_poller(with_backoff, 1_000, MINUTE_100)
 
-        assert ours.requests * 18 < poller.requests
-        assert ours.mean * 40 < poller.mean
+        assert watcher.requests * 18 < poller.requests
+        assert watcher.mean * 40 < poller.mean
         assert poller.refused > 5_000
 
 
 class TestQuota:
     @pytest.mark.parametrize("names_end", [True, False])
     def test_others_are_never_refused(self, names_end: bool) -> None:
-        """A process that spends 40 of the 100 requests a minute does not notice us."""
+        """Neither the polls nor a process that spends 40 of the 100 requests a minute are ever refused."""
         result = run_watcher(1_000, Plan(100, 60, names_end), spent_by_others=40)
 
         assert (result.refused, result.refused_others) == (0, 0)
         assert len(result.delays) == 1_000
 
     @pytest.mark.parametrize("plan", [MINUTE_100, MINUTE_2000, HOUR_100], ids=lambda plan: f"{plan.limit}")
-    def test_a_reset_that_is_not_named(self, plan: Plan) -> None:
-        """The header may say no more than "now" while something remains: nobody is refused all the same."""
+    def test_a_reset_that_is_not_known(self, plan: Plan) -> None:
+        """Nobody is refused, even if the reset header says "now" while something remains."""
         result = run_watcher(200, Plan(plan.limit, plan.period, names_end=False))
 
         assert result.refused == 0
         assert len(result.delays) == 200
 
-    def test_no_headers_at_all(self) -> None:
-        """The policy alone decides, and many still share their pages."""
+    def test_no_headers(self) -> None:
+        """Without headers only the policy paces polls, and waiters still share pages."""
         result = run_watcher(1_000, None)
 
         assert result.requests <= 1_200
         assert result.mean <= 2.2
 
 
-class TestFaults:
+class TestFailures:
     @pytest.mark.parametrize(
         ("waiters", "plan", "runs"), [(100, MINUTE_100, 8), (1_000, MINUTE_100, 1), (1_000, MINUTE_2000, 1)]
     )
-    def test_at_most_double_the_delays(self, waiters: int, plan: Plan, runs: int) -> None:
-        """1 % of answers fail, 1 % take 20 seconds: nobody is lost."""
-        sound = together(run_watcher(waiters, plan, seed=seed) for seed in range(runs))
-        faulty = together(
+    def test_delays_at_most_double(self, waiters: int, plan: Plan, runs: int) -> None:
+        """With 1 % of responses failing and 1 % taking 20 seconds, every wait still ends."""
+        without_failures = combine(run_watcher(waiters, plan, seed=seed) for seed in range(runs))
+        with_failures = combine(
             run_watcher(waiters, plan, seed=seed, failing=0.01, slow=0.01) for seed in range(runs)
         )
 
-        assert len(faulty.delays) == waiters * runs
-        assert faulty.mean <= 2 * sound.mean
-        assert faulty.p95 <= 2 * sound.p95
+        assert len(with_failures.delays) == waiters * runs
+        assert with_failures.mean <= 2 * without_failures.mean
+        assert with_failures.p95 <= 2 * without_failures.p95
 
     @pytest.mark.parametrize("options", [{"created_every": 0.1}, {"created_every": 1.0}], ids=str)
     def test_pages_that_shift(self, options: dict[str, Any]) -> None:
-        """Others create ten exports a second: the pages move all the time, and nobody is lost."""
+        """Others create up to ten exports a second, which move all pages, and every wait still ends."""
         result = run_watcher(1_000, MINUTE_2000, **options)
 
         assert len(result.delays) == 1_000
@@ -101,14 +101,14 @@ class TestFaults:
         assert result.mean <= 3
 
     def test_a_list_that_lags(self) -> None:
-        """News from pages that are 10 seconds behind comes 10 seconds later, and costs no more."""
+        """A list that is 10 seconds behind delays the result by 10 seconds and costs no more requests."""
         result = run_watcher(1_000, MINUTE_2000, lag=10)
 
         assert result.requests <= 1_200
         assert result.mean <= 10 + 2.2
 
-    def test_more_than_the_list_reaches(self) -> None:
-        """1,200 waits on a list of 1,000: the rest are followed one by one."""
+    def test_more_exports_than_the_list_has(self) -> None:
+        """With 1,200 waits and a list of 1,000, the other 200 exports get GETs."""
         result = run_watcher(1_200, MINUTE_2000, reach=1_000)
 
         assert len(result.delays) == 1_200
