@@ -144,6 +144,14 @@ class TestFromEnv:
 
         assert repr(client) == "<ExportsClient https://given.example BearerToken()>"
 
+    def test_an_explicit_empty_key_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An argument wins over the environment, also one that is wrong."""
+        monkeypatch.setenv("VOUCHERIFY_APP_ID", KEYS[0])
+        monkeypatch.setenv("VOUCHERIFY_APP_TOKEN", KEYS[1])
+
+        with pytest.raises(ConfigurationError, match="app_id is empty"):
+            ExportsClient.from_env(app_id="")
+
     def test_an_explicit_cluster_wins_over_both_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A cluster or base URL that is given wins over both variables."""
         monkeypatch.setenv("VOUCHERIFY_BASE_URL", "https://env.example")

@@ -68,3 +68,15 @@ class TestCheckExtra:
     def test_the_command_names_several(self) -> None:
         """One command installs them all."""
         assert install_command("arrow", "polars") == "pip install 'voucherify-exports[arrow,polars]'"
+
+
+def test_all() -> None:
+    """The extra `all` is every extra that it includes."""
+    check_extra("all")
+    assert is_installed("all")
+
+
+def test_an_unknown_extra() -> None:
+    """A typo is reported with a suggestion."""
+    with pytest.raises(ValueError, match="unknown extra 'arow'; did you mean 'arrow'"):
+        check_extra("arow")

@@ -39,7 +39,7 @@ WINGS: dict[str, set[str]] = {
     "extras": {"errors"},
     "auth": {"errors", "_ground"},
     "polling": {"models"},
-    "catalog": {"models"},
+    "catalog": {"models", "errors"},
     "filters": set(),
     "models": {"_ground"},
     "_ground": set(),

@@ -88,3 +88,10 @@ class TestRetryPolicy:
         """Less than one attempt is a ValueError."""
         with pytest.raises(ValueError, match="attempts"):
             RetryPolicy(attempts=attempts)
+
+    def test_strategies_know_the_time_since_the_first_attempt(self) -> None:
+        """Tenacity's `seconds_since_start` is the elapsed time that the client's clock measured."""
+        policy = RetryPolicy(wait=lambda state: state.seconds_since_start or 0.0)
+
+        assert policy.delay(3, TimeoutError(), elapsed=42.0) == pytest.approx(42)
+        assert policy.delay(1, TimeoutError()) == 0

@@ -211,7 +211,7 @@ def load_ipython_extension(ipython: "Shell") -> None:
 
 
 def unload_ipython_extension(ipython: "Shell") -> None:
-    """Undo that; called by `%unload_ext voucherify_exports`."""
+    """Show lists as usual again; called by `%unload_ext voucherify_exports`."""
     from .notebook import unregister
 
     unregister(ipython)

@@ -13,7 +13,7 @@ from .errors import ConfigurationError
 class Auth(Protocol):
     """What a client needs of credentials; any class with these methods can be given as `auth`.
 
-    >>> class SignedRequests:
+    >>> class VaultKeys:
     ...     def headers(self):
     ...         return {"X-App-Id": "c70a6f00", "X-App-Token": "from-a-vault"}
     ...
@@ -34,8 +34,8 @@ class Auth(Protocol):
 class RenewableAuth(Auth, Protocol):
     """Credentials that can renew themselves: `renew` is called once after a 401, and the request sent again.
 
-    Requests that are refused at the same time share one renewal. What `renew` raises is raised by the
-    calls that needed it.
+    Requests that are refused at the same time share one renewal, which takes at most `request_timeout`
+    seconds. If `renew` raises, these requests raise `AuthenticationError` with its exception as the cause.
     """
 
     async def renew(self) -> None:

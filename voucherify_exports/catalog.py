@@ -1,11 +1,10 @@
 """What can be exported: fields, default fields, orders and filters of every exported object.
 
-The facts are in `catalog.json` beside this module. Each has its source there, and how sure it is.
+The facts are in `catalog.json` beside this module, each with its source and certainty.
 """
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from enum import StrEnum
 from importlib.resources import files
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
+from .errors import describe_unknown
 from .models import ExportedObject
 
 
@@ -165,7 +165,7 @@ def check_parameters(
     check_fields(fields)
     entry = CATALOG.get(exported_object)
     if entry is None:
-        prefix, problems = "", [_unknown("exported object", exported_object, CATALOG)]
+        prefix, problems = "", [describe_unknown("exported object", exported_object, CATALOG)]
     else:
         prefix = f"{entry.exported_object} export: "
         problems = [
@@ -189,7 +189,7 @@ def _field_problems(entry: CatalogEntry, names: Iterable[str]) -> Iterator[str]:
     for name in map(str, names):
         field = entry.find_field(name)
         if field is None:
-            yield _unknown("field", name, [*selectable, *_patterns(entry.field_prefixes)])
+            yield describe_unknown("field", name, [*selectable, *_patterns(entry.field_prefixes)])
         elif not field.selectable:
             yield f"field {name!r} is one of the default fields, but cannot be requested."
 
@@ -197,7 +197,7 @@ def _field_problems(entry: CatalogEntry, names: Iterable[str]) -> Iterator[str]:
 def _order_problems(entry: CatalogEntry, order: str | None) -> Iterator[str]:
     # Voucherify's own example has an empty order.
     if order and order not in entry.orders:
-        yield _unknown("order", order, entry.orders)
+        yield describe_unknown("order", order, entry.orders)
 
 
 def _filter_problems(entry: CatalogEntry, filters: Mapping[str, object]) -> Iterator[str]:
@@ -206,9 +206,9 @@ def _filter_problems(entry: CatalogEntry, filters: Mapping[str, object]) -> Iter
         known = entry.find_filter(str(name))
         if name == "junction":
             if value not in _JUNCTIONS:
-                yield _unknown("junction", value, _JUNCTIONS)
+                yield describe_unknown("junction", value, _JUNCTIONS)
         elif known is None:
-            yield _unknown("filter", name, [*names, *_patterns(entry.filter_prefixes)])
+            yield describe_unknown("filter", name, [*names, *_patterns(entry.filter_prefixes)])
         else:
             yield from _operator_problems(known, value)
 
@@ -218,7 +218,7 @@ def _operator_problems(known: CatalogFilter, value: Any) -> Iterator[str]:
         case {"conditions": {**conditions}}:
             for operator in conditions:
                 if operator not in known.operators:
-                    yield f"filter {known.name!r}: {_unknown('operator', operator, known.operators)}"
+                    yield f"filter {known.name!r}: {describe_unknown('operator', operator, known.operators)}"
         case _:
             yield f"filter {known.name!r} must have the form {{'conditions': {{'$is': […]}}}}."
 
@@ -231,11 +231,3 @@ def _campaign_problems(entry: CatalogEntry, campaign_id: str | None) -> Iterator
 
 def _patterns(prefixes: Iterable[str]) -> list[str]:
     return [f"{prefix}*" for prefix in prefixes]
-
-
-def _unknown(kind: str, name: object, known: Collection[str]) -> str:
-    text = f"unknown {kind} {str(name)!r}"
-    suggestions = [repr(str(near)) for near in get_close_matches(str(name), known)]
-    if suggestions:
-        return f"{text}; did you mean {' or '.join(suggestions)}?"
-    return f"{text}; known {kind}s: {', '.join(known)}."

@@ -1,4 +1,4 @@
-"""The front door: `ExportsClient`, through which everything is requested."""
+"""The client: every request starts at `ExportsClient`."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -13,7 +13,7 @@ from attrs import frozen
 from ._api.creates import Creates, ExportOptions, accepts_strict
 from ._api.endpoints import ApiPoller, Endpoints, check_list, each_export
 from ._api.quota import Quota
-from ._api.settings import ClientOptions, Settings, check_range, signature_of_client
+from ._api.settings import ClientOptions, Settings, check_options, check_range, show_options
 from ._api.transport import Transport
 from ._api.wire import export_path
 from ._files.download import Downloads, Progress
@@ -74,11 +74,11 @@ class ExportsClient(Creates):
     Raises `ConfigurationError` for an invalid option, before anything is sent.
     """
 
-    __signature__ = signature_of_client()
-
+    @show_options
     def __init__(
         self, app_id: str | None = None, app_token: str | None = None, **options: Unpack[ClientOptions]
     ) -> None:
+        check_options(options, ClientOptions)
         self._settings = settings = Settings(app_id=app_id, app_token=app_token, **options)
         self._closed = False
         quota = Quota(settings.poll_share)
@@ -103,15 +103,15 @@ class ExportsClient(Creates):
         Raises `ConfigurationError` with the names of the variables that are missing.
         """
         if not options.keys() & {"cluster", "base_url"}:
-            if cluster := os.environ.get("VOUCHERIFY_CLUSTER"):
+            if cluster := _environment("VOUCHERIFY_CLUSTER"):
                 options["cluster"] = cluster
-            if base_url := os.environ.get("VOUCHERIFY_BASE_URL"):
+            if base_url := _environment("VOUCHERIFY_BASE_URL"):
                 options["base_url"] = base_url
         if options.get("auth") is None:
-            app_id = app_id or os.environ.get("VOUCHERIFY_APP_ID")
-            app_token = app_token or os.environ.get("VOUCHERIFY_APP_TOKEN")
+            app_id = _environment("VOUCHERIFY_APP_ID") if app_id is None else app_id
+            app_token = _environment("VOUCHERIFY_APP_TOKEN") if app_token is None else app_token
             keys = {"VOUCHERIFY_APP_ID": app_id, "VOUCHERIFY_APP_TOKEN": app_token}
-            if missing := [name for name, value in keys.items() if not value]:
+            if missing := [name for name, value in keys.items() if value is None]:
                 raise ConfigurationError(f"not set in the environment: {' and '.join(missing)}")
         return cls(app_id, app_token, **options)
 
@@ -248,19 +248,19 @@ class ExportsClient(Creates):
                 yield _outcome(export_id, outcome)
 
     async def stream(self, export: str | Export) -> AsyncGenerator[bytes]:
-        """The bytes of a finished export's file, each once and in order, in pieces of any size.
+        """The bytes of a finished export's file, each once and in order, in chunks of any size.
 
-        Memory use stays constant: pieces are fetched as they are consumed. The errors are those of
+        Memory use stays constant: chunks are fetched as they are consumed. The errors are those of
         `download`. An interrupted stream continues only if the server proves that the file is the same.
 
-        >>> async for piece in client.stream(export):
-        ...     digest.update(piece)
+        >>> async for chunk in client.stream(export):
+        ...     digest.update(chunk)
         """
         _check_export(export)
         self._check_open()
-        async with aclosing(self._downloads.stream(export)) as pieces:
-            async for piece in pieces:
-                yield piece
+        async with aclosing(self._downloads.stream(export)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def download(
         self,
@@ -324,7 +324,7 @@ class ExportsClient(Creates):
     ) -> _Result:
         _check_export(export)
         self._check_open()
-        await in_thread(partial(check_extra, extra))  # which imports
+        await in_thread(partial(check_extra, extra))  # it imports large packages
         return await self._table_downloads.to_table(export, convert, options)
 
     @accepts_strict
@@ -374,6 +374,11 @@ class ExportsClient(Creates):
         if format_of(target) == CSV:
             return await self.download(export, target, on_progress=on_progress)
         return await self._table_downloads.to_file(export, target, cells or {}, on_progress=on_progress)
+
+
+def _environment(name: str) -> str | None:
+    """A variable, `None` for an empty one."""
+    return os.environ.get(name) or None
 
 
 def _check_export(export: str | Export) -> tuple[str, Export | None]:

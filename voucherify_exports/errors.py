@@ -24,7 +24,9 @@
 Every error survives `pickle` and `copy`. None contains a token, a whole app id, or the query of a result URL.
 """
 
+from collections.abc import Collection
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +246,12 @@ class ClientClosedError(VoucherifyExportsError):
 
     def __init__(self, text: str = "The client is closed: make a new ExportsClient") -> None:
         super().__init__(text)
+
+
+def describe_unknown(kind: str, name: object, known: Collection[str]) -> str:
+    """The message for an unknown name: with the names that are similar to it, or else all known ones."""
+    text = f"unknown {kind} {str(name)!r}"
+    suggestions = [repr(str(near)) for near in get_close_matches(str(name), known)]
+    if suggestions:
+        return f"{text}; did you mean {' or '.join(suggestions)}?"
+    return f"{text}; known {kind}s: {', '.join(known)}."

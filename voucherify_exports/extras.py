@@ -9,7 +9,7 @@
 from importlib import import_module
 from importlib.util import find_spec
 
-from .errors import MissingExtraError
+from .errors import MissingExtraError, describe_unknown
 
 EXTRAS = {
     "cli": ("dotenv", "rich", "typer"),
@@ -25,8 +25,11 @@ IN_ALL = ("cli", "arrow", "pandas", "polars")
 
 
 def check_extra(extra: str) -> None:
-    """Import the modules of an extra; raises `MissingExtraError` if one of them cannot be imported."""
-    for name in EXTRAS[extra]:
+    """Import the modules of an extra; raises `MissingExtraError` if one of them cannot be imported.
+
+    Raises `ValueError` for an unknown extra.
+    """
+    for name in _modules(extra):
         try:
             import_module(name)
         except ImportError as error:
@@ -35,9 +38,17 @@ def check_extra(extra: str) -> None:
 
 def is_installed(extra: str) -> bool:
     """Whether the packages of an extra are installed; none is imported, and no version is checked."""
-    return all(find_spec(name.partition(".")[0]) is not None for name in EXTRAS[extra])
+    return all(find_spec(name.partition(".")[0]) is not None for name in _modules(extra))
 
 
 def install_command(*extras: str) -> str:
     """The command that installs this package with the given extras."""
     return f"pip install 'voucherify-exports[{','.join(extras)}]'"
+
+
+def _modules(extra: str) -> list[str]:
+    if extra == "all":
+        return [module for name in IN_ALL for module in EXTRAS[name]]
+    if extra not in EXTRAS:
+        raise ValueError(describe_unknown("extra", extra, [*EXTRAS, "all"]))
+    return [*EXTRAS[extra]]

@@ -339,7 +339,7 @@ def _make_converter(*, explaining: bool) -> Converter:
     converter.register_structure_hook(str | None, _or_none(_structure_text))
     converter.register_structure_hook(tuple[str, ...] | None, _or_none(_structure_texts))
     converter.register_structure_hook(JSONObject | None, _or_none(_structure_object))
-    for enum in (ExportStatus, ExportedObject):  # which the fields convert
+    for enum in (ExportStatus, ExportedObject):  # the converters of the fields make the members
         converter.register_structure_hook(enum, _structure_text)
     converter.register_unstructure_hook(datetime, _format_time)
     converter.register_unstructure_hook(tuple, list)

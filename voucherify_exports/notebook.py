@@ -25,7 +25,7 @@ def register(shell: Shell) -> None:
 
 
 def unregister(shell: Shell) -> None:
-    """Undo that."""
+    """Show lists as usual again."""
     shell.display_formatter.formatters["text/html"].pop(list, None)
 
 
@@ -51,6 +51,6 @@ def _cells(item: _Item) -> tuple[str, ...]:
     if isinstance(item, Export):
         return cells_of(item)
     # The message of an error from elsewhere may contain anything.
-    told = str(item) if isinstance(item, VoucherifyExportsError) else ""
+    message = str(item) if isinstance(item, VoucherifyExportsError) else ""
     export_id = getattr(item, "export_id", None) or getattr(item, "resource_id", None)
-    return (export_id or "", "", type(item).__name__, "", told)
+    return (export_id or "", "", type(item).__name__, "", message)

@@ -65,12 +65,12 @@ class RetryPolicy:
         factory=lambda: wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5), repr=_name_of
     )
 
-    def delay(self, attempts: int, error: BaseException, elapsed: float = 0.0) -> float:
-        """Seconds to wait after `attempts` attempts (1 or more), the last of which raised `error`.
+    def delay(self, attempt: int, error: BaseException, elapsed: float = 0.0) -> float:
+        """Seconds to wait after attempt number `attempt` (1 or more), which raised `error`.
 
         `elapsed` are the seconds since the first attempt started, tenacity's `seconds_since_start`.
         """
-        state = _call_state(attempts)
+        state = _call_state(attempt)
         state.set_exception((type(error), error, error.__traceback__))
         state.start_time = (state.outcome_timestamp or 0.0) - elapsed
         return max(0.0, float(self.wait(state)))

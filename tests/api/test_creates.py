@@ -502,3 +502,25 @@ async def test_strict_in_a_task(connect: Connect, sandbox: Sandbox) -> None:
 def test_creates_are_coroutine_functions(name: str) -> None:
     """Mocks with a spec see that creates are awaited."""
     assert inspect.iscoroutinefunction(getattr(ExportsClient, name))
+
+
+@pytest.mark.parametrize(
+    ("create", "arguments"),
+    [
+        ("create_export", ["order"]),
+        ("create_order_export", []),
+        ("create_voucher_transactions_export", ["code"]),
+        ("create_campaign_transactions_export", ["camp_1"]),
+        ("create_member_transactions_export", ["v_1"]),
+        ("create_points_expiration_export", ["camp_1"]),
+        ("export_to", ["x.csv", "order"]),
+    ],
+)
+async def test_a_misspelt_option(
+    create: str, arguments: list[str], connect: Connect, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """An unknown option is a TypeError before anything is sent, in every create."""
+    arguments = [str(tmp_path / each) if each.endswith(".csv") else each for each in arguments]
+    with pytest.raises(TypeError, match="field"):
+        await getattr(connect(), create)(*arguments, field=["id"])
+    assert sandbox.requests == []

@@ -498,6 +498,23 @@ class TestClosing:
 
         assert requested(sandbox) == [(TOKEN, 200), (PATH, 200)]
 
+    async def test_two_closings_at_once(self, sandbox: Sandbox, auth: OAuth) -> None:
+        """The second one does not cancel the timer that bounds the first one's revocation."""
+        revoking = OAuth(auth.app_id, auth.app_token, revoke_on_close=True)
+        async with aiohttp.ClientSession() as session:
+            client = ExportsClient(auth=revoking, base_url=sandbox.url, session=session, request_timeout=0.2)
+            await client.list_page()
+            sandbox.fail(path="/v1/exports", delay=math.inf)
+            sandbox.fail(path=REVOKE, delay=math.inf)
+            call = asyncio.create_task(client.list_page())
+            while len(sandbox.requests) < 3:  # the token, the first page, and the second one
+                await asyncio.sleep(0.001)
+
+            async with asyncio.timeout(5):
+                await asyncio.gather(client.close(), client.close())
+            with pytest.raises(ClientClosedError):
+                await call
+
     async def test_revokes_nothing_without_a_token(
         self, connect: Connect, sandbox: Sandbox, revoking_auth: OAuth
     ) -> None:

@@ -1,6 +1,8 @@
 import inspect
+from collections.abc import Callable
 from typing import get_type_hints
 
+import pytest
 from attrs import fields
 
 from voucherify_exports import ClientOptions, ExportsClient, PollPolicy, RetryPolicy, SystemClock, log_event
@@ -46,6 +48,21 @@ class TestOptions:
         assert isinstance(defaults["retry"], RetryPolicy)
         assert signature.parameters["app_token"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         assert signature.parameters["cluster"].kind is inspect.Parameter.KEYWORD_ONLY
+
+    def test_a_subclass_has_a_signature_of_its_own(self) -> None:
+        """A subclass with other parameters does not show those of the client."""
+
+        class Named(ExportsClient):
+            def __init__(self, name: str) -> None:
+                super().__init__(name, "token")
+
+        assert list(inspect.signature(Named).parameters) == ["name"]
+
+    @pytest.mark.parametrize("make", [ExportsClient, ExportsClient.from_env])
+    def test_a_typo_is_reported_with_a_suggestion(self, make: Callable[..., ExportsClient]) -> None:
+        """An unknown option is a TypeError that names a similar one."""
+        with pytest.raises(TypeError, match="unknown option 'pol_share'; did you mean 'poll_share'"):
+            make("id", "token", pol_share=0.3)
 
     def test_none_means_the_default(self) -> None:
         """`on_event=None` logs events, and `clock=None` uses the system's time."""

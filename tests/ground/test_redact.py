@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from voucherify_exports._ground.redact import Redactor, hide_queries, shorten
@@ -72,3 +74,19 @@ class TestRedactor:
         for number in range(8):
             redact = redact.hiding(f"token-{number}")
         assert redact("old token-0 token-7 new") == "old … … …"
+
+    def test_a_secret_that_begins_with_an_old_one(self) -> None:
+        """A rotated secret is hidden as a whole."""
+        assert Redactor(["vault-1"]).renewed(["vault-1-rotated"])("x vault-1-rotated y") == "x … y"
+
+    def test_all_secrets_of_the_generation_before(self) -> None:
+        """However many there are, all credentials that were just replaced stay hidden."""
+        old = [f"secret-{number:02}" for number in range(12)]
+
+        assert Redactor(old).renewed(["new"])(" ".join(old)) == " ".join(["…"] * 12)
+
+    @pytest.mark.parametrize("wrong", ["s3cret", [7], [b"s3cret"]])
+    def test_secrets_are_a_list_of_str(self, wrong: Any) -> None:
+        """One str would hide each of its letters."""
+        with pytest.raises(TypeError, match="must return a list of str"):
+            Redactor(wrong)

@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 from ..catalog import check_fields, check_parameters
 from ..filters import Filters, filters_to_wire
 from ..models import Export
 from .endpoints import Endpoints
+from .settings import check_options
 from .wire import quoted_id
 
 _Args = ParamSpec("_Args")
@@ -42,7 +43,7 @@ def accepts_strict(
         if "strict" in options:
             if "check_catalog" in options:
                 raise TypeError("check_catalog and strict are the same option: give check_catalog only")
-            # A coroutine that is awaited has the coroutine that awaits it as its caller.
+            # This points to the await; in a task of its own, such as those of gather, to asyncio.
             warnings.warn("strict is deprecated: use check_catalog", DeprecationWarning, stacklevel=2)
             options["check_catalog"] = options.pop("strict")
         return await create(*args, **options)
@@ -128,22 +129,29 @@ class Creates:
         return await self._create("points_expiration", path, options)
 
     async def _create(self, exported_object: str, path: str, options: ExportOptions) -> Export:
-        return await self._api.create(path, payload_of(exported_object, **options))
+        check_options(options, ExportOptions)
+        # Without `strict`, which `accepts_strict` has replaced.
+        return await self._api.create(path, payload_of(exported_object, **cast("dict[str, Any]", options)))
 
 
 def payload_of(
-    exported_object: str, *, campaign_id: str | None = None, **options: Unpack[ExportOptions]
+    exported_object: str,
+    *,
+    fields: Iterable[str] | None = None,
+    order: str | None = None,
+    filters: Filters | Mapping[str, object] | None = None,
+    campaign_id: str | None = None,
+    check_catalog: bool = True,
 ) -> dict[str, Any]:
-    """The body of a create, which holds only what is given."""
-    fields, filters = options.get("fields"), options.get("filters")
+    """The body of a create, which contains only what is given."""
     check_fields(fields)
     given: dict[str, Any] = {
-        "order": options.get("order"),
+        "order": order,
         "fields": None if fields is None else [name_of(name, "a field") for name in fields],
         "filters": None if filters is None else filters_to_wire(filters),
         "campaign_id": campaign_id,
     }
-    if options.get("check_catalog", True):
+    if check_catalog:
         check_parameters(exported_object, **given)
     parameters = {name: value for name, value in given.items() if value is not None}
     return {"parameters": parameters} if parameters else {}

@@ -66,13 +66,13 @@ async def each_export(
     """Each export of the list once, whatever others create or delete meanwhile."""
     yielded: set[str] = set()
     number, total = 1, 0
-    returns_left = LAST_PAGE  # a bound, since a total that goes up and down would never let this end
+    rereads_left = LAST_PAGE  # a bound, since a total that goes up and down would never let this end
     while number <= LAST_PAGE:
         page = await list_page(number)
         deleted, total = total - page.total, page.total
-        if deleted > 0 and number > 1 and returns_left:
+        if deleted > 0 and number > 1 and rereads_left:
             # Deletions move later exports to pages that were read before: read those again.
-            returns_left -= 1
+            rereads_left -= 1
             number = max(1, number - math.ceil(deleted / page_size))
             continue
         for export in page.exports:

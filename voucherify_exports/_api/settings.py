@@ -2,8 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Iterable
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterable
+from typing import Any, TypedDict, TypeVar
 
 import aiohttp
 from attrs import Attribute, Factory, field, fields, frozen
@@ -11,7 +11,7 @@ from yarl import URL
 
 from .._ground.clock import Clock, SystemClock
 from ..auth import AppKeys, Auth
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, describe_unknown
 from ..events import EventHook, log_event
 from ..polling import PollPolicy, RetryPolicy
 from .trust import Trust, is_loopback
@@ -33,6 +33,13 @@ class ClientOptions(TypedDict, total=False):
     trusted_hosts: Iterable[str]
     on_event: EventHook | None
     clock: Clock | None
+
+
+def check_options(given: Iterable[str], known: type) -> None:
+    """Raise `TypeError` for a name that a `TypedDict` of options does not have."""
+    for name in given:
+        if name not in known.__annotations__:
+            raise TypeError(describe_unknown("option", name, [*known.__annotations__]))
 
 
 def check_range(
@@ -116,26 +123,29 @@ def _trust(settings: Settings) -> Trust:
     return Trust.from_hosts(settings.url, settings.trusted_hosts)
 
 
-def signature_of_client() -> inspect.Signature:
-    """The signature of `ExportsClient`, with the real defaults, for `help` and the documentation.
+_Init = TypeVar("_Init", bound=Callable[..., None])
+
+
+def show_options(init: _Init) -> _Init:
+    """Show the options of `ExportsClient` with their defaults to `help` and to the documentation.
 
     Type checkers read `ClientOptions`.
     """
+    keyword_only, positional = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     types = {"app_id": str | None, "app_token": str | None, **ClientOptions.__annotations__}
-    return inspect.Signature(
-        [
-            inspect.Parameter(
-                option.name,
-                inspect.Parameter.KEYWORD_ONLY
-                if option.name in ClientOptions.__annotations__
-                else inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=option.default,
-                annotation=types[option.name],
-            )
-            for option in fields(Settings)
-            if option.init
-        ]
-    )
+    options = [
+        inspect.Parameter(
+            option.name,
+            keyword_only if option.name in ClientOptions.__annotations__ else positional,
+            default=option.default,
+            annotation=types[option.name],
+        )
+        for option in fields(Settings)
+        if option.init
+    ]
+    signature = inspect.Signature([inspect.Parameter("self", positional), *options])
+    vars(init)["__signature__"] = signature
+    return init
 
 
 def _cluster_url(cluster: str) -> str:

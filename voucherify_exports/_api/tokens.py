@@ -1,7 +1,7 @@
 """Credentials that are replaced while a client runs, once for all the requests that need it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from copy import copy
 from typing import Protocol
 from urllib.parse import urlencode
@@ -9,46 +9,59 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from .._ground.clock import Clock
-from ..auth import OAuth, RenewableAuth
-from ..errors import VoucherifyExportsError
+from ..auth import Auth, OAuth
+from ..errors import AuthenticationError, VoucherifyExportsError
 from .wire import AccessToken
 
-_MARGIN = (
-    60.0  # seconds before its end at which a token is renewed, or a tenth of its lifetime if that is less
-)
+# A token is renewed this many seconds before its end, or a tenth of its lifetime if that is less.
+_MARGIN = 60.0
 
 
 class ReplaceableCredentials(Protocol):
-    """Where the transport gets the headers of a request; `attempt` is that of the request that needs them."""
+    """Where the transport gets the headers of a request; `attempt` is that of the request that needs them.
+
+    `generation` counts the replacements so far: read before `headers`, it tells `replace` whether another
+    request has replaced the credentials since.
+    """
+
+    @property
+    def generation(self) -> int: ...
 
     async def headers(self, attempt: int) -> Mapping[str, str]:
         """The headers to send now."""
         ...
 
-    async def replace(self, refused: Mapping[str, str], attempt: int) -> Mapping[str, str]:
-        """The headers to send after a 401 for these."""
+    async def replace(self, refused: Mapping[str, str], generation: int, attempt: int) -> Mapping[str, str]:
+        """The headers to send after a 401 for these; `AuthenticationError` if there are none."""
         ...
 
 
 class Renewal:
-    """Renews credentials of the caller's own that were refused."""
+    """Renews credentials of the caller's own that were refused, once for all requests of a generation."""
 
-    def __init__(self, auth: RenewableAuth, renewed: Callable[[], None]) -> None:
+    def __init__(self, auth: Auth, renew: Callable[[], Coroutine[None, None, None]]) -> None:
         self._auth = auth
-        self._renewed = renewed
+        self._renew = renew
         self._lock = asyncio.Lock()
+        self._failure: BaseException | None = None
+        self.generation = 0
 
     async def headers(self, attempt: int) -> Mapping[str, str]:
-        """The headers to send now."""
-        return self._auth.headers()
+        """The headers to send now; a copy, since the object may change its own."""
+        return {**self._auth.headers()}
 
-    async def replace(self, refused: Mapping[str, str], attempt: int) -> Mapping[str, str]:
-        """Renew them, unless another request did so since these headers were sent."""
+    async def replace(self, refused: Mapping[str, str], generation: int, attempt: int) -> Mapping[str, str]:
+        """The headers after a renewal; those who waited for a renewal that failed share its failure."""
         async with self._lock:
-            if self._auth.headers() == refused:
-                await self._auth.renew()
-                self._renewed()
-        return self._auth.headers()
+            if generation == self.generation:
+                # Whatever the caller's class raises, the 401 is the error. A cancellation passes through.
+                (self._failure,) = await asyncio.gather(self._renew(), return_exceptions=True)
+                self.generation += 1
+        if self._failure is not None:
+            kind = type(self._failure).__name__
+            text = f"401: the credentials were refused, and renewing them failed ({kind})"
+            raise AuthenticationError(text, status=401) from self._failure
+        return {**self._auth.headers()}
 
 
 @frozen
@@ -86,7 +99,12 @@ class Tokens:
             held = await self._renew(attempt)
         return _header(held.token)
 
-    async def replace(self, refused: Mapping[str, str], attempt: int = 1) -> Mapping[str, str]:
+    @property
+    def generation(self) -> int:
+        """The number of fetches."""
+        return self._fetches
+
+    async def replace(self, refused: Mapping[str, str], generation: int, attempt: int) -> Mapping[str, str]:
         """The header with another token than the refused one."""
         self.reject(refused)
         return await self.headers(attempt)

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -74,11 +75,17 @@ class Transport:
         if isinstance(self._auth, OAuth):
             self._replaceable = self._tokens = Tokens(self._auth, self._fetch_token, self._clock)
         elif isinstance(self._auth, RenewableAuth):
-            self._replaceable = Renewal(self._auth, self._hide_renewed)
+            self._replaceable = Renewal(self._auth, partial(self._renew, self._auth))
         self.redact = Redactor(self._auth.secrets())
 
-    def _hide_renewed(self) -> None:
-        self.redact = self.redact.renewed(self._auth.secrets())
+    async def _renew(self, auth: RenewableAuth) -> None:
+        timeout = self._timeouts.start(is_bounded=True)
+        try:
+            async with timeout:
+                await auth.renew()
+        finally:
+            self._timeouts.leave(timeout)
+        self.redact = self.redact.renewed(auth.secrets())
 
     def request(self, method: str, path: str, query: str = "") -> Awaitable[Response]:
         """Send a request on behalf of a caller: retried, and delayed while the quota is spent."""
@@ -99,7 +106,8 @@ class Transport:
                 return await self._send_in_quota(call, attempt, give_up)
             except ExportNotFoundError:
                 if call.method == "DELETE" and may_have_arrived:
-                    return Response(str(call), 204, {}, b"", self._clock.wall())  # by an earlier attempt
+                    # An earlier attempt deleted it.
+                    return Response(str(call), 204, {}, b"", self._clock.wall())
                 raise
             except VoucherifyExportsError as error:
                 if attempt >= retry.attempts or not call.may_repeat(error):
@@ -123,7 +131,7 @@ class Transport:
     async def open(self, url: URL, headers: Mapping[str, str], attempt: int) -> aiohttp.ClientResponse:
         """GET a file from any host; redirects are not followed, and the caller closes the response.
 
-        The download as a whole has no timeout, but the wait for each piece of it has.
+        The download as a whole has no timeout, but the wait for each chunk of it has.
         """
         self._check_open()
         seconds = self._settings.request_timeout
@@ -139,7 +147,7 @@ class Transport:
         return await self._receive(opening, url, attempt)
 
     async def read(self, response: aiohttp.ClientResponse, attempt: int) -> bytes:
-        """The next piece of a file, empty at its end."""
+        """The next chunk of a file, empty at its end."""
         self._check_open()
         return await self._receive(response.content.readany(), response.url, attempt)
 
@@ -238,12 +246,18 @@ class Transport:
         self, replaceable: ReplaceableCredentials, call: Call, attempt: int
     ) -> Response:
         call.is_sent = False
+        generation = replaceable.generation
         credentials = await replaceable.headers(attempt)
         try:
             return await self._send_with(credentials, call, attempt)
         except AuthenticationError:
             call.is_sent = False  # a 401 took no effect
-        return await self._send_with(await replaceable.replace(credentials, attempt), call, attempt)
+        try:
+            replaced = await replaceable.replace(credentials, generation, attempt)
+        except AuthenticationError:
+            self._check_open()  # `close` ends a renewal
+            raise
+        return await self._send_with(replaced, call, attempt)
 
     async def _fetch_token(self, form: bytes, attempt: int) -> AccessToken:
         call = Call("POST", "/v1/oauth/token", "", form, _FORM)
@@ -388,8 +402,8 @@ class _Timeouts:
             await self._drained.wait()
 
     def stop(self) -> None:
-        """Cancel the timer."""
-        if self._timer is not None:
+        """Cancel the timer, unless it bounds the last request of another `close`."""
+        if self._timer is not None and not self._ends:
             self._timer.cancel()
             self._timer = None
 

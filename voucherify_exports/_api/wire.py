@@ -126,10 +126,14 @@ def _is_bearer_token(token: str) -> bool:
 
 def _lifetime(wire: Mapping[str, Any], response: Response) -> float:
     """Seconds; `expires_in` comes first, since `expires_at` needs clocks that agree."""
-    lasts, ends = wire.get("expires_in"), wire.get("expires_at")
-    if isinstance(lasts, int | float):
-        return _clamped(lasts)
-    return max(0.0, _clamped(ends) - _server_time(response)) if isinstance(ends, int | float) else math.inf
+    expires_in, expires_at = wire.get("expires_in"), wire.get("expires_at")
+    if isinstance(expires_in, int | float):
+        return _clamped(expires_in)
+    return (
+        max(0.0, _clamped(expires_at) - _server_time(response))
+        if isinstance(expires_at, int | float)
+        else math.inf
+    )
 
 
 def _clamped(seconds: float) -> float:

@@ -118,6 +118,7 @@ class RemoteFile:
         """
         self.offset, self.identity = offset, identity
         furthest, failures = offset, 0  # failed attempts in a row that received no new bytes
+        progress_at = self._settings.clock.monotonic()
         while True:
             try:
                 async with aclosing(self._attempt(failures + 1)) as chunks:
@@ -125,9 +126,11 @@ class RemoteFile:
                         yield chunk
                 return
             except (ApiError, TransportError, InvalidResponseError) as error:
-                failures = 1 if self.offset > furthest else failures + 1
-                furthest = max(furthest, self.offset)
-                delay = self._choose_delay(error, failures)
+                now = self._settings.clock.monotonic()
+                if self.offset > furthest:
+                    furthest, failures, progress_at = self.offset, 0, now
+                failures += 1
+                delay = self._choose_delay(error, failures, now - progress_at)
                 if delay is None:
                     raise self.make_error(str(error)) from error
                 self._settings.on_event(
@@ -137,7 +140,7 @@ class RemoteFile:
                 )
             await self._remote.transport.pause(delay)
 
-    def _choose_delay(self, error: Exception, failures: int) -> float | None:
+    def _choose_delay(self, error: Exception, failures: int, elapsed: float) -> float | None:
         """Seconds until the next attempt; `None` to give up."""
         if failures >= self._settings.retry.attempts:
             return None
@@ -145,7 +148,7 @@ class RemoteFile:
             delay = max(0.0, error.retry_at.timestamp() - self._settings.clock.wall())
             return delay if delay <= self._settings.max_quota_wait else None
         if isinstance(error, InvalidResponseError) or is_transient(error):
-            return self._settings.retry.delay(failures, error)
+            return self._settings.retry.delay(failures, error, elapsed)
         return None
 
     async def _attempt(self, attempt: int) -> AsyncGenerator[tuple[int, bytes]]:

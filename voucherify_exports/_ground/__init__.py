@@ -1,1 +1,1 @@
-"""What every wing stands on: time, threads, redaction, HTML tables."""
+"""Used by all wings: time, threads, redaction, HTML tables."""

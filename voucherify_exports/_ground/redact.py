@@ -23,30 +23,34 @@ def hide_queries(text: str) -> str:
     return _URL_QUERY.sub(r"\1?…", text)
 
 
-def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
-    # One secret may be part of another one.
-    return tuple(sorted(filter(None, secrets), key=len, reverse=True))
+def _check_secrets(secrets: Iterable[str]) -> tuple[str, ...]:
+    given = [] if isinstance(secrets, str) else [*secrets]
+    if isinstance(secrets, str) or not all(isinstance(each, str) for each in given):  # pyright: ignore[reportUnnecessaryIsInstance]  # the caller's class may return anything
+        raise TypeError("secrets() must return a list of str")
+    return tuple(filter(None, given))
 
 
 @frozen
 class Redactor:
     """Hides the secrets of one client in text from elsewhere.
 
-    `secrets` are those of the credentials now, `others` the latest few tokens and credentials besides.
+    `secrets` are those of the credentials now. `others` are tokens that were fetched since, and the
+    credentials before these.
     """
 
-    _secrets: tuple[str, ...] = field(default=(), converter=_longest_first, repr=False)
+    _secrets: tuple[str, ...] = field(default=(), converter=_check_secrets, repr=False)
     _others: tuple[str, ...] = field(default=(), repr=False)
 
     def hiding(self, secret: str) -> "Redactor":
-        """A redactor that hides one more, such as a token that was fetched."""
+        """A redactor that hides one more, such as a token that was fetched; of many, the latest."""
         return Redactor(self._secrets, (*self._others, secret)[-_MOST_OTHERS:])
 
     def renewed(self, secrets: Iterable[str]) -> "Redactor":
         """A redactor of the credentials that replace these, which it hides for a while as well."""
-        return Redactor(secrets, (*self._others, *self._secrets)[-_MOST_OTHERS:])
+        return Redactor(secrets, (*self._others[-_MOST_OTHERS:], *self._secrets))
 
     def __call__(self, text: str) -> str:
-        for secret in (*self._others, *self._secrets):
+        # The longest first: one secret may be part of another one.
+        for secret in sorted({*self._others, *self._secrets}, key=len, reverse=True):
             text = text.replace(secret, "…")
         return _NAMED_TOKEN.sub(r"\1…", hide_queries(text))

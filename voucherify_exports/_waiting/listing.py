@@ -26,7 +26,7 @@ class Page:
     """The awaited exports that are expected on one page of the list, and when to poll it."""
 
     number: int
-    silent_since: float  # the earliest time since which an export of it was not polled
+    silent_since: float  # the time of the oldest last poll among its exports
     entries: dict[Entry, None] = Factory(dict[Entry, None])
     polled_at: float = -math.inf
     requests: int = 0  # under way
@@ -49,7 +49,7 @@ class Page:
         return max(self._due, self.sent_at + _PATIENCE) if self.requests == 1 else math.inf
 
     def invalidate(self) -> None:
-        """Have `due` computed again."""
+        """Discard the cached `due`."""
         self._due = None
 
     def urgency(self, now: float) -> float:
@@ -96,7 +96,7 @@ class Listing:
             page.invalidate()
 
     def reschedule(self, entry: Entry) -> None:
-        """Take over that the due time of an export changed."""
+        """Update the schedule after the due time of an export changed."""
         if entry.page_number is None:
             self._queue(entry)
         else:

@@ -75,7 +75,7 @@ class Waiter:
         return min(self.policy.initial, self.delay)
 
     def learn(self, export: Export) -> None:
-        """Take over the state in a response, unless an earlier response was further on."""
+        """Store the export of a response, unless an earlier response had a later status."""
         previous = self.latest.status if self.latest else None
         if rank(export.status) < rank(previous):
             return

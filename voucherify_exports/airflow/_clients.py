@@ -53,7 +53,7 @@ async def shared_client(connection: "Connection") -> AsyncGenerator[ExportsClien
         connection.extra,
     )
     # No `await` may stand between finding a client and counting its user, nor between the last user
-    # leaving and the removal of the client. So nobody gets a client that is being closed.
+    # leaving and the removal of the client. So no user gets a client that is being closed.
     if key not in clients:
         clients[key] = _SharedClient(make_client(connection, on_event=_log_outside_tasks))
     shared = clients[key]

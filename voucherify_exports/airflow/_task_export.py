@@ -35,7 +35,7 @@ class TaskExport:
         if "export_id" in state:
             return str(state["export_id"])
         export = None
-        if state:
+        if "requested_at" in state:
             export = await _find_created(client, self._request, datetime.fromisoformat(state["requested_at"]))
         if export is None:
             self._store_state(requested_at=datetime.now(UTC).isoformat())

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
@@ -12,7 +11,7 @@ from airflow.sdk import BaseHook
 from .. import ClientOptions
 from ..auth import OAuth
 from ..client import ExportsClient
-from ..errors import ConfigurationError, VoucherifyExportsError
+from ..errors import ConfigurationError, VoucherifyExportsError, describe_unknown
 from ..events import EventHook
 from ..polling import PollPolicy, RetryPolicy
 
@@ -91,9 +90,7 @@ def make_client(connection: "Connection", *, on_event: EventHook | None = None) 
 def _client_options(connection: "Connection") -> dict[str, Any]:
     extra = {name: value for name, value in _parse_extra(connection.extra).items() if value is not None}
     for name in sorted(extra.keys() - {*OPTIONS}):
-        matches = get_close_matches(name, OPTIONS, n=1)
-        hint = f"did you mean {matches[0]!r}?" if matches else f"known options: {', '.join(sorted(OPTIONS))}"
-        raise ConfigurationError(f"extra: unknown option {name!r}; {hint}")
+        raise ConfigurationError(f"extra: {describe_unknown('option', name, OPTIONS)}")
     options = {
         name: _POLICIES[name](**value) if name in _POLICIES else value for name, value in extra.items()
     }

@@ -19,7 +19,7 @@ from .boundary import boundary
 from .reporter import Reporter, warnings_printed_by
 from .streams import StreamConsole
 
-Settings: TypeAlias = dict[str, Any]
+ClientArguments: TypeAlias = dict[str, Any]
 
 _OPTIONS = {
     "cluster": Annotated[
@@ -48,7 +48,7 @@ class Connection:
     `origins` says where each credential comes from. `options` are the options that were given, as typed.
     """
 
-    settings: Settings
+    settings: ClientArguments
     origins: Mapping[str, str]
     options: tuple[str, ...]
     console: StreamConsole
@@ -61,7 +61,7 @@ class Connection:
         found = _from_dotenv()
         origins = {name: _origin(name, option, given, found) for name, option in _CREDENTIALS.items()}
         file = given.pop("app_token_file", None)
-        settings: Settings = {**found, **given}
+        settings: ClientArguments = {**found, **given}
         if "cluster" in given and "base_url" not in given:
             settings["base_url"] = None  # so that VOUCHERIFY_BASE_URL does not overrule --cluster
         if file is not None:
@@ -115,13 +115,13 @@ def _variable(name: str) -> str:
     return f"VOUCHERIFY_{name.upper()}"
 
 
-def _from_dotenv() -> Settings:
+def _from_dotenv() -> ClientArguments:
     """The settings in `.env` of the working directory that the environment does not have."""
     try:
         values = dotenv_values(".env", interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read .env: {error}") from None
-    found: Settings = {}
+    found: ClientArguments = {}
     for names in (_ADDRESS, *((name,) for name in _CREDENTIALS)):  # cluster and URL are taken from one source
         if not any(os.environ.get(_variable(name)) for name in names):
             found |= {name: value for name in names if (value := values.get(_variable(name)))}
@@ -147,7 +147,7 @@ def _read_token(path: Path) -> str:
     return token
 
 
-def _prompt_for_credentials(settings: Settings) -> None:
+def _prompt_for_credentials(settings: ClientArguments) -> None:
     """Prompt for missing credentials on a terminal, without an echo of the token."""
     if sys.stdin.isatty() and sys.stderr.isatty():
         for name in _missing(settings):
@@ -156,7 +156,7 @@ def _prompt_for_credentials(settings: Settings) -> None:
                 settings[name] = typer.prompt(prompt, hide_input=name == "app_token", err=True)
 
 
-def _missing(settings: Settings) -> Iterator[str]:
+def _missing(settings: ClientArguments) -> Iterator[str]:
     return (name for name in _CREDENTIALS if name not in settings and not os.environ.get(_variable(name)))
 
 

@@ -44,7 +44,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 4, "not found", "not found", ExportNotFoundError
     QUOTA = 5, "quota", "no quota", RateLimitedError, PlanLimitError
     TIMED_OUT = 6, "timed out", "timed out", WaitTimeoutError
-    NETWORK = 7, "network or server", "no response", VoucherifyExportsError
+    NETWORK = 7, "network or server", "failed", VoucherifyExportsError
     FILE = 8, "file or disk", "", DownloadError, TableError, OSError
     INTERRUPTED = 130, "interrupted"
 

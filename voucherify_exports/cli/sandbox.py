@@ -61,7 +61,7 @@ def serve(
 
     Prints a line for the shell of client programs to stdout, all else to stderr.
     """
-    from ..sandbox import Fault, Sandbox  # here, since they bring a web server along
+    from ..sandbox import Fault, Sandbox  # imported here, since the sandbox imports a web server
 
     sandbox = Sandbox(
         host=host,

@@ -1,6 +1,6 @@
 """The sandbox: an emulator that listens on loopback.
 
-The rooms below it, from the ground up: `_data` is the project whose rows are exported, `_http` has requests,
+Its packages, the lowest first: `_data` is the project whose rows are exported, `_http` has requests,
 answers, files and faults, `_emulator` is the API itself, and `_control` drives it under `/_sandbox/`.
 """
 

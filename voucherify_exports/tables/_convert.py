@@ -27,7 +27,7 @@ CSVSource: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 
 class CellOptions(TypedDict, total=False):
-    """Options for the names and cells of a table; see the top of this module."""
+    """Options for the names and cells of a table; see `voucherify_exports.tables`."""
 
     names: Names
     strict: bool
@@ -35,7 +35,7 @@ class CellOptions(TypedDict, total=False):
 
 
 class TableOptions(CellOptions, total=False):
-    """All options of the functions in this module; see its top."""
+    """All options of the functions in `voucherify_exports.tables`."""
 
     export: Export | str | None
     fields: Sequence[str] | None

@@ -72,20 +72,20 @@ def default_fields(exported_object: str) -> tuple[str, ...]:
     return _DEFAULT_FIELDS[exported_object]
 
 
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # JSON can hold it, and a file cannot
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # valid in JSON, but not in a UTF-8 file
 
 
 def is_field(exported_object: str, name: str) -> bool:
     """Return whether a field can be requested; `metadata.<name>` is one property of the metadata."""
     if name.partition(".")[0] == "metadata" and name != "metadata.":
-        return exported_object not in WITHOUT_METADATA and not _HALF_CHARACTER.search(name)
+        return exported_object not in WITHOUT_METADATA and not _LONE_SURROGATE.search(name)
     return name in FIELDS[exported_object]
 
 
 def is_filter(exported_object: str, name: str) -> bool:
     """Return whether rows can be filtered by a name."""
     if any(name.startswith(prefix) and name != prefix for prefix in FILTER_PREFIXES.get(exported_object, ())):
-        return not _HALF_CHARACTER.search(name)
+        return not _LONE_SURROGATE.search(name)
     return name in FILTERS[exported_object]
 
 

@@ -17,7 +17,7 @@ ORDERS = ("created_at", "-created_at", "status", "-status")
 
 @frozen
 class ListQuery:
-    """The page that a list request asks for."""
+    """The page that a list request names."""
 
     order: str
     page: int

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, Literal, Self, TypeAlias, cast
 
 from attrs import field, fields_dict, frozen
@@ -17,12 +19,23 @@ Edit: TypeAlias = Callable[[dict[str, object]], object]
 """A function that is given the JSON object of a response, and returns what is sent instead."""
 
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, "Tokens"
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value.isprintable()  # headers can hold no line breaks
 
 
 def _is_header(name: object, value: object) -> bool:
-    return _is_text(name) and (value is None or _is_text(value))
+    is_name = isinstance(name, str) and _TOKEN.fullmatch(name) is not None
+    return is_name and (value is None or _is_text(value))
+
+
+def _is_body(value: object) -> bool:
+    try:
+        return isinstance(value, bytes) or bool(json.dumps(value))
+    except (TypeError, ValueError):
+        return False
 
 
 _TEXT = must_be("printable text", _is_text)
@@ -32,6 +45,7 @@ _TIMES = must_be("an integer of at least 1", lambda value: is_number(value, int)
 _SECONDS = must_be("a number of seconds, at least 0", lambda value: is_number(value) and value >= 0)
 
 
+_LAG = must_be("a finite number of seconds, at least 0", lambda value: is_number(value) and 0 <= value < inf)
 _STATUS = must_be("an integer from 200 to 599", lambda value: is_number(value, int) and 200 <= value <= 599)
 _HEADERS = must_be(
     "an object of printable texts",
@@ -41,6 +55,7 @@ _HEADERS = must_be(
     ),
 )
 _RESET = must_be("'before', 'headers' or 'body'", lambda value: value in ("before", "headers", "body"))
+_BODY = must_be("bytes, text or anything that JSON can hold", _is_body)
 _BYTES = must_be("bytes, or text in JSON", lambda value: isinstance(value, bytes))
 _PROBABILITY = must_be("a number above 0, at most 1", lambda value: is_number(value) and 0 < value <= 1)
 
@@ -63,7 +78,7 @@ class Fault:
     sent instead. `repeat_entry` and `drop_entry` are indexes in a list of exports, counted from 0. With
     `lag`, the response to a GET shows the state as it was that many seconds ago.
 
-    What happens to the connection: `delay` waits that many seconds before the response, and for ever when it
+    What happens to the connection: `delay` waits that many seconds before the response, and forever when it
     is `math.inf`. `reset` breaks the connection after the request has had its effect.
 
     What happens within the body, after its first `after` bytes, or halfway through its first block when that
@@ -81,7 +96,7 @@ class Fault:
     download: bool | None = field(default=None, validator=_FLAG)
     times: int | None = field(default=1, validator=_TIMES)
     status: int | None = field(default=None, validator=_STATUS)
-    body: object = None
+    body: object = field(default=None, validator=_BODY)
     headers: Mapping[str, str | None] | None = field(default=None, validator=_HEADERS)
     content_type: str | None = field(default=None, validator=_TEXT)
     delay: float | None = field(default=None, validator=_SECONDS)
@@ -97,7 +112,7 @@ class Fault:
     gzip: bool | None = field(default=None, validator=_FLAG)
     repeat_entry: int | None = field(default=None, validator=_COUNT)
     drop_entry: int | None = field(default=None, validator=_COUNT)
-    lag: float = field(default=0, validator=_SECONDS)
+    lag: float = field(default=0, validator=_LAG)
     probability: float = field(default=1, validator=_PROBABILITY)
 
     @classmethod

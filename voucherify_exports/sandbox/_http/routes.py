@@ -21,7 +21,7 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 @frozen
 class Route:
-    """The endpoints at a path, by method; each is given the request and what the groups of the pattern hold.
+    """The endpoints at a path, by method; each is given the request and what the pattern's groups match.
 
     For the API: `scope` is what a bearer token needs, None where no token is enough, and `body_type` is the
     content type that a body has.
