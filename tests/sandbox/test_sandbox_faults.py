@@ -347,3 +347,21 @@ class TestFault:
         """Invalid JSON and invalid options are a ValueError that says what is wrong."""
         with pytest.raises(ValueError, match=re.escape(problem)):
             Fault.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lag": float("inf")},
+        {"body": {"a": {1, 2}}},
+        {"body": [object()]},
+        {"headers": {"Bad Name:": "x"}},
+        {"headers": {"": "x"}},
+        {"headers": {7: "x"}},
+    ],
+    ids=str,
+)
+def test_what_could_not_be_sent_is_refused(options):
+    """A value that would fail only while the response is sent is a ValueError at once."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        Fault(**options)
