@@ -13,7 +13,7 @@ from attrs import frozen
 from ._api.creates import Creates, ExportOptions, accepts_strict
 from ._api.endpoints import ApiPoller, Endpoints, check_list, each_export
 from ._api.quota import Quota
-from ._api.settings import ClientOptions, Settings, check_options, check_range, show_options
+from ._api.settings import ClientOptions, ClientSignature, Settings, check_options, check_range
 from ._api.transport import Transport
 from ._api.wire import export_path
 from ._files.download import Downloads, Progress
@@ -74,7 +74,8 @@ class ExportsClient(Creates):
     Raises `ConfigurationError` for an invalid option, before anything is sent.
     """
 
-    @show_options
+    __signature__ = ClientSignature()
+
     def __init__(
         self, app_id: str | None = None, app_token: str | None = None, **options: Unpack[ClientOptions]
     ) -> None:

@@ -202,9 +202,9 @@ class Export:
         return wire
 
 
-def html_table(rows: Sequence[Sequence[str]], *, last: str = "file", caption: str = "") -> str:
-    """The rows that `cells_of` returns as an HTML table; `last` is the heading of the last column."""
-    return table(("id", "object", "status", "created at", last), rows, caption)
+def html_table(rows: Sequence[Sequence[str]], *, last_heading: str = "file", caption: str = "") -> str:
+    """The rows that `cells_of` returns as an HTML table; `last_heading` is that of the last column."""
+    return table(("id", "object", "status", "created at", last_heading), rows, caption)
 
 
 def cells_of(export: Export) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def html_of(items: Sequence[object]) -> str | None:
     counts = Counter(status for _, _, status, *_ in cells)
     caption = f"{len(cells)} exports: {', '.join(f'{count} {name}' for name, count in counts.most_common())}"
     more = [(f"… and {len(cells) - _SHOWN} more", "", "", "", "")] if len(cells) > _SHOWN else []
-    return html_table([*cells[:_SHOWN], *more], last="file or error", caption=caption)
+    return html_table([*cells[:_SHOWN], *more], last_heading="file or error", caption=caption)
 
 
 def _cells(item: _Item) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, TypedDict, TypeVar
+from collections.abc import Iterable
+from typing import Any, TypedDict
 
 import aiohttp
 from attrs import Attribute, Factory, field, fields, frozen
@@ -123,29 +123,37 @@ def _trust(settings: Settings) -> Trust:
     return Trust.from_hosts(settings.url, settings.trusted_hosts)
 
 
-_Init = TypeVar("_Init", bound=Callable[..., None])
+class ClientSignature:
+    """Shows the options of `ExportsClient` with their defaults to `help` and to the documentation.
 
-
-def show_options(init: _Init) -> _Init:
-    """Show the options of `ExportsClient` with their defaults to `help` and to the documentation.
-
-    Type checkers read `ClientOptions`.
+    Type checkers read `ClientOptions`. A subclass with an `__init__` of its own shows that one.
     """
-    keyword_only, positional = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._client = owner
+
+    def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        if next(each for each in owner.__mro__ if "__init__" in vars(each)) is not self._client:
+            raise AttributeError("__signature__")
+        return _signature()
+
+
+def _signature() -> inspect.Signature:
     types = {"app_id": str | None, "app_token": str | None, **ClientOptions.__annotations__}
-    options = [
-        inspect.Parameter(
-            option.name,
-            keyword_only if option.name in ClientOptions.__annotations__ else positional,
-            default=option.default,
-            annotation=types[option.name],
-        )
-        for option in fields(Settings)
-        if option.init
-    ]
-    signature = inspect.Signature([inspect.Parameter("self", positional), *options])
-    vars(init)["__signature__"] = signature
-    return init
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                option.name,
+                inspect.Parameter.KEYWORD_ONLY
+                if option.name in ClientOptions.__annotations__
+                else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=option.default,
+                annotation=types[option.name],
+            )
+            for option in fields(Settings)
+            if option.init
+        ]
+    )
 
 
 def _cluster_url(cluster: str) -> str:
