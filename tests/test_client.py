@@ -1,7 +1,9 @@
 import asyncio
+import copy
 import pickle
 from collections.abc import Callable
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -125,6 +127,24 @@ class TestConfiguration:
         with pytest.raises(ConfigurationError, match="timeout cannot be"):
             await connect().wait_until_done(ID, timeout=wrong)
 
+    @pytest.mark.parametrize("wrong", [timedelta(seconds=5), "5"])
+    async def test_a_timeout_must_be_a_number(self, wrong: Any, connect: Connect) -> None:
+        """The error names the argument and the type."""
+        with pytest.raises(TypeError, match=f"timeout must be a number, not {type(wrong).__name__}"):
+            await connect().wait_until_done(ID, timeout=wrong)
+
+    def test_connections_are_counted(self) -> None:
+        """Half a connection is a TypeError."""
+        options: dict[str, Any] = {"max_connections": 2.5}
+        with pytest.raises(TypeError, match=r"max_connections must be an integer, not 2\.5"):
+            ExportsClient(*KEYS, **options)
+
+    @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+    def test_a_client_cannot_be_duplicated(self, duplicate: Callable[[object], object]) -> None:
+        """Neither pickle nor copy duplicates a client, whose token would travel along."""
+        with pytest.raises(TypeError, match="cannot be pickled or copied"):
+            duplicate(ExportsClient(*KEYS))
+
 
 class TestFromEnv:
     def test_reads_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +225,15 @@ class TestGetExport:
         assert (export.id, export.status, export.exported_object) == (export_id, "DONE", "customer")
         assert (request.method, request.path) == ("GET", f"/v1/exports/{export_id}")
         assert request.headers["User-Agent"].startswith("voucherify-exports/")
+
+    async def test_another_export(self, connect: Connect, sandbox: Sandbox) -> None:
+        """A response with another export is an InvalidResponseError, and no news for a wait."""
+        export_id = sandbox.add_export("voucher")
+        sandbox.fail(body=wire(id="exp_2"), times=2)
+        client = connect()
+        with pytest.raises(InvalidResponseError, match="it is the export 'exp_2'"):
+            await client.get_export(export_id)
+        assert (await client.wait_until_done(export_id)).id == export_id
 
     async def test_encodes_the_id(self, connect: Connect, sandbox: Sandbox) -> None:
         """An id with special characters arrives unchanged, and is not found."""
@@ -401,6 +430,13 @@ class TestWaitMany:
         assert isinstance(outcomes[known.id].error, ExportFailedError)
         assert len(outcomes) == 4
         assert pickle.loads(pickle.dumps(outcomes[done])) == outcomes[done]
+
+    async def test_one_str_is_not_a_list(self, connect: Connect, sandbox: Sandbox) -> None:
+        """One id is not taken for a list of letters."""
+        outcomes: Any = connect().wait_many(ID)
+        with pytest.raises(TypeError, match="exports must be a list of ids"):
+            await anext(outcomes)
+        assert sandbox.requests == []
 
     async def test_no_ids(self, connect: Connect) -> None:
         """Without ids there are no outcomes."""

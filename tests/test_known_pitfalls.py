@@ -121,7 +121,8 @@ class TestModels:
         """Missing optional properties, old formats and new properties are no error."""
         sandbox.fail(body=wire(**changes))
 
-        assert (await connect().get_export(ID)).to_dict() == wire(**changes)
+        export = await connect().get_export(wire(**changes)["id"])
+        assert export.to_dict() == wire(**changes)
 
     @pytest.mark.parametrize("status", ["PAUSED", "done", ""])
     async def test_an_unknown_status(self, connect: Connect, sandbox: Sandbox, status: str) -> None:

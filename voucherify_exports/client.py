@@ -6,7 +6,7 @@ from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Never, Self, TypeVar, Unpack
 
 from attrs import frozen
 
@@ -119,6 +119,9 @@ class ExportsClient(Creates):
     def __repr__(self) -> str:
         return f"<ExportsClient {self._settings.url} {self._settings.credentials!r}>"
 
+    def __reduce__(self) -> Never:
+        raise TypeError("an ExportsClient cannot be pickled or copied: create one in each process")
+
     async def __aenter__(self) -> Self:
         self._check_open()
         return self
@@ -227,6 +230,8 @@ class ExportsClient(Creates):
     ) -> AsyncGenerator[WaitOutcome]:
         """Wait for many exports, and yield one `WaitOutcome` for each as it finishes.
 
+        Raises `TypeError` for one `str` instead of a list.
+
         `timeout` bounds each wait, in seconds; `None` means no bound. A wait that fails does not end the
         others. Leaving the loop early ends the waits that are left; close the iterator with
         `contextlib.aclosing` to end them at once.
@@ -234,6 +239,8 @@ class ExportsClient(Creates):
         >>> async for outcome in client.wait_many(ids):
         ...     print(outcome.export_id, outcome.error or outcome.export)
         """
+        if isinstance(exports, str):
+            raise TypeError(f"exports must be a list of ids or exports: write [{exports!r}]")
         wanted = [_check_export(export) for export in exports]
         _check_timeout(timeout)
         self._check_open()

@@ -354,7 +354,7 @@ class TestFault:
     [
         {"lag": float("inf")},
         {"body": {"a": {1, 2}}},
-        {"body": [object()]},
+        {"body": [b"bytes"]},
         {"headers": {"Bad Name:": "x"}},
         {"headers": {"": "x"}},
         {"headers": {7: "x"}},

@@ -25,7 +25,7 @@ class Endpoints:
 
     async def get(self, export_id: str) -> Export:
         response = await self._transport.request("GET", export_path(export_id))
-        return export_from(response, self._transport.redact)
+        return export_from(response, self._transport.redact, export_id)
 
     async def list_page(self, page: int, *, order: str, page_size: int) -> ExportPage:
         response = await self._transport.request("GET", "/v1/exports", _page_query(page, page_size, order))
@@ -49,7 +49,8 @@ class ApiPoller:
         self._transport = transport
 
     async def get(self, export_id: str) -> Export:
-        return export_from(await self._transport.poll(export_path(export_id)), self._transport.redact)
+        response = await self._transport.poll(export_path(export_id))
+        return export_from(response, self._transport.redact, export_id)
 
     async def list_page(self, page: int) -> ExportPage:
         response = await self._transport.poll("/v1/exports", _page_query(page, 100, "-created_at"))

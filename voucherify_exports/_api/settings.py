@@ -50,7 +50,9 @@ def check_range(
     least: float | None = None,
     most: float | None = None,
 ) -> None:
-    """Raise `ConfigurationError` for a number outside its range, NaN included."""
+    """Raise `ConfigurationError` for a number outside its range or NaN, `TypeError` for another type."""
+    if not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]  # such as a timedelta
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     # NaN compares false with everything, and passes none of these.
     fits = (above is None or value > above) and (least is None or value >= least)
     if not (fits and (most is None or value <= most) and value == value):
@@ -64,6 +66,11 @@ def _in_range(**bounds: float) -> Any:
         check_range(attribute.name, value, **bounds)
 
     return check
+
+
+def _is_integer(_instance: object, attribute: "Attribute[int]", value: object) -> None:
+    if not isinstance(value, int):
+        raise TypeError(f"{attribute.name} must be an integer, not {value!r}")
 
 
 def _hook_or_log(hook: EventHook | None) -> EventHook:
@@ -93,7 +100,7 @@ class Settings:
     poll: PollPolicy = PollPolicy()  # noqa: RUF009 - the same
     poll_share: float = field(default=0.5, validator=_in_range(above=0, most=1))
     max_quota_wait: float = field(default=120.0, validator=_in_range(least=0))
-    max_connections: int = field(default=20, validator=_in_range(above=0))
+    max_connections: int = field(default=20, validator=[_in_range(above=0), _is_integer])
     trusted_hosts: Iterable[str] = ()
     on_event: EventHook = field(default=None, converter=_hook_or_log)
     clock: Clock = field(default=None, converter=_clock_or_system)

@@ -59,12 +59,19 @@ def quoted_id(value: object, name: str, example: str) -> str:
     return quote(value, safe="")
 
 
-def export_from(response: Response, redact: Redactor) -> Export:
-    """The export in a response; `InvalidResponseError` says what is wrong with it, and where."""
+def export_from(response: Response, redact: Redactor, export_id: str | None = None) -> Export:
+    """The export in a response; `InvalidResponseError` says what is wrong with it, and where.
+
+    An export with another id than the requested `export_id` is wrong as well.
+    """
     try:
-        return Export.from_dict(_json_from(response.body))
+        export = Export.from_dict(_json_from(response.body))
     except ValueError as error:
         problem = redact(str(error))
+    else:
+        if export_id in (None, export.id):
+            return export
+        problem = redact(f"it is the export {export.id!r}")
     raise invalid(response, problem, redact)
 
 

@@ -140,10 +140,13 @@ class Watcher:
             heapq.heappush(self._by_deadline, waiter)
         self._checked_opening = -math.inf
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="voucherify-exports-watcher")
-            self._task.add_done_callback(self._propagate_failure)
+            self._start()
         self._changed.set()
         return waiter
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="voucherify-exports-watcher")
+        self._task.add_done_callback(self._task_ended)
 
     async def _detach(self, waiters: Iterable[Waiter]) -> None:
         """End waits, whether they have outcomes or not; without waits the task ends."""
@@ -166,11 +169,20 @@ class Watcher:
             task.cancel()
             await asyncio.wait({task})
 
-    def _propagate_failure(self, task: asyncio.Task[None]) -> None:
-        """End all waits with the exception that ended the task, such as that of an event hook."""
-        if task.cancelled() or (error := task.exception()) is None:
-            return
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """Keep the rule that a pending wait has a running task or an error, whatever ended the task.
+
+        An exception, such as that of an event hook, ends all waits. Without one, the task ended because
+        nobody waited, or somebody else cancelled it: if there are waits now, another task serves them.
+        """
+        if task is not self._task:
+            return  # `_stop` ended it
         self._task = None
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            if self._entries:
+                self._start()
+            return
         while isinstance(error, BaseExceptionGroup):  # as the task group wraps it
             error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
         for waiter in self._waiters():
