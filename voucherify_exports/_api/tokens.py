@@ -53,15 +53,18 @@ class Renewal:
     async def replace(self, refused: Mapping[str, str], generation: int, attempt: int) -> Mapping[str, str]:
         """The headers after a renewal; those who waited for a renewal that failed share its failure."""
         async with self._lock:
-            if generation == self.generation:
-                # Whatever the caller's class raises, the 401 is the error. A cancellation passes through.
-                (self._failure,) = await asyncio.gather(self._renew(), return_exceptions=True)
-                self.generation += 1
+            await self._renew_unless_later(generation)
         if self._failure is not None:
             kind = type(self._failure).__name__
             text = f"401: the credentials were refused, and renewing them failed ({kind})"
             raise AuthenticationError(text, status=401) from self._failure
         return {**self._auth.headers()}
+
+    async def _renew_unless_later(self, generation: int) -> None:
+        if generation == self.generation:
+            # Whatever the caller's class raises, the 401 is the error. A cancellation passes through.
+            (self._failure,) = await asyncio.gather(self._renew(), return_exceptions=True)
+            self.generation += 1
 
 
 @frozen
