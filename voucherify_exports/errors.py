@@ -149,11 +149,16 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 class TransportError(VoucherifyExportsError):
-    """No usable response: DNS, connection, TLS or timeout; `attempts` is the number of attempts."""
+    """No usable response: DNS, connection, TLS, proxy or timeout.
 
-    def __init__(self, text: str, *, attempts: int = 1) -> None:
+    `attempts` is the number of attempts. `is_permanent` says that another attempt cannot succeed until
+    somebody changes something, as after a certificate that was refused: it is not retried, and ends a wait.
+    """
+
+    def __init__(self, text: str, *, attempts: int = 1, is_permanent: bool = False) -> None:
         super().__init__(text)
         self.attempts = attempts
+        self.is_permanent = is_permanent
 
 
 class CreateUncertainError(TransportError):
