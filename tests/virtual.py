@@ -14,7 +14,13 @@ EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 class _JumpingSelector(selectors.DefaultSelector):
     elapsed = 0.0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.checks: list[Callable[[], None]] = []
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        for check in self.checks:
+            check()
         ready = super().select(0)
         if not ready and timeout is None:
             raise AssertionError("every task waits, and no timer is set")
@@ -32,6 +38,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.elapsed
+
+    def check_after_each_step(self, check: Callable[[], None]) -> None:
+        """Call this after all that is ready to run has run, again and again; what it raises ends the loop."""
+        self._jumping.checks.append(check)
 
 
 class VirtualClock:

@@ -197,6 +197,7 @@ class WaitTimeoutError(VoucherifyExportsError, TimeoutError):
 
     `elapsed` is in seconds, `polls` is the number of polls, `last_export` is what the last successful poll
     returned and `last_error` the error of the last failed one, each `None` if there was none.
+    `held_back_by` says why there was no poll at the end of the wait, `None` if there was one.
     """
 
     def __init__(
@@ -207,18 +208,21 @@ class WaitTimeoutError(VoucherifyExportsError, TimeoutError):
         polls: int,
         last_export: Export | None = None,
         last_error: VoucherifyExportsError | None = None,
+        held_back_by: str | None = None,
     ) -> None:
         state = f"was still {last_export.status}" if last_export else "could not be polled"
+        reason = f" There was no poll at the end: {held_back_by}." if held_back_by else ""
         failure = f" The last error was: {last_error}" if last_error else ""
         super().__init__(
             f"Export {export_id} {state} after {elapsed:.1f} s and {polls} polls."
-            f" It continues at Voucherify: wait for it again, or longer.{failure}"
+            f" It continues at Voucherify: wait for it again, or longer.{reason}{failure}"
         )
         self.export_id = export_id
         self.elapsed = elapsed
         self.polls = polls
         self.last_export = last_export
         self.last_error = last_error
+        self.held_back_by = held_back_by
 
 
 class DownloadError(VoucherifyExportsError):

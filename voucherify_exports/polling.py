@@ -1,5 +1,6 @@
 """How often a client polls and retries: two policies, each a value around tenacity's wait strategies."""
 
+import math
 import random
 from collections.abc import Callable
 from typing import TypeAlias
@@ -39,12 +40,18 @@ class PollPolicy:
         if not self.max >= self.initial:
             raise ValueError(f"max must be at least initial, not {self.max!r}")
 
-    def delay(self, polls: int, latest: Export | None = None) -> float:
-        """Seconds to wait after `polls` polls (1 or more), the last of which returned `latest`."""
+    def delay(self, polls: int, latest: Export | None = None, elapsed: float = 0.0) -> float:
+        """Seconds to wait after `polls` polls (1 or more), the last of which returned `latest`.
+
+        `elapsed` are the seconds since the wait started, tenacity's `seconds_since_start`. Raises what
+        `wait` raises, `TypeError` if it returns no number, and `ValueError` for one that is negative, NaN or
+        infinite.
+        """
         state = _call_state(polls)
         state.set_result(latest)
+        state.start_time = (state.outcome_timestamp or 0.0) - elapsed
         if self.wait is not None:
-            return max(0.0, float(self.wait(state)))
+            return _checked(self.wait(state), self.wait)
         backoff = wait_exponential(multiplier=self.initial, exp_base=self.factor, max=self.max)(state)
         jittered = backoff * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - spreads load, guards nothing
         return min(max(jittered, self.initial), self.max)
@@ -73,7 +80,18 @@ class RetryPolicy:
         state = _call_state(attempt)
         state.set_exception((type(error), error, error.__traceback__))
         state.start_time = (state.outcome_timestamp or 0.0) - elapsed
-        return max(0.0, float(self.wait(state)))
+        return _checked(self.wait(state), self.wait)
+
+
+def _checked(seconds: object, strategy: WaitStrategy) -> float:
+    """What a wait strategy returned, if it is a time to wait."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(
+            f"the wait strategy {_name_of(strategy)} returned {seconds!r}, not seconds as a number"
+        )
+    if not 0 <= seconds < math.inf:  # neither is NaN
+        raise ValueError(f"the wait strategy {_name_of(strategy)} returned {seconds!r} seconds")
+    return float(seconds)
 
 
 def _call_state(attempts: int) -> RetryCallState:

@@ -63,14 +63,25 @@ Poller = Callable[[Simulated, str], Awaitable[Export]]
 
 
 def run_watcher(
-    waiters: int, plan: Plan | None, *, spent_by_others: int = 0, seed: int = 1, **options: Any
+    waiters: int,
+    plan: Plan | None,
+    *,
+    spent_by_others: int = 0,
+    seed: int = 1,
+    are_known: bool = False,
+    **options: Any,
 ) -> Result:
-    """All waits by one watcher, as a client's `wait_until_done` would."""
+    """All waits by one watcher, as a client's `wait_until_done` would: for ids, or for new exports."""
 
     def prepare(api: Simulated) -> Poller:
         watcher = Watcher(api, api.quota, api.clock, lambda event: None)
         policy = PollPolicy()
-        return lambda api, export_id: watcher.wait(export_id, None, None, policy)
+
+        async def wait(api: Simulated, export_id: str) -> Export:
+            known = api.created(export_id) if are_known else None
+            return await watcher.wait(export_id, known, None, policy)
+
+        return wait
 
     return _run(waiters, plan, prepare, spent_by_others, seed, options)
 

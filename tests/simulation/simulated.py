@@ -46,7 +46,7 @@ class Simulated:
     failing: float = 0.0
     slow: float = 0.0
     created_every: float = math.inf  # seconds between exports that others create
-    lag: float = 0.0  # seconds by which the list is behind a GET
+    lag: float = 0.0  # seconds by which the list is behind a GET, also with new exports
     reach: int = 10_000  # exports on the list
     requests: int = 0
     pages: int = 0
@@ -77,6 +77,8 @@ class Simulated:
         await self._request()
         self.pages += 1
         now = self.clock.monotonic() - self.lag
+        if now < 0:  # none of these exports had been created
+            return ExportPage(exports=(), total=0)
         foreign = 0 if self.created_every == math.inf else int(now / self.created_every)
         total = foreign + len(self.finish_at)
         start = (page - 1) * PAGE_SIZE
@@ -86,6 +88,10 @@ class Simulated:
             for place in places
         ]
         return ExportPage(exports=tuple(exports), total=total)
+
+    def created(self, export_id: str) -> Export:
+        """An export as the response to its creation contains it."""
+        return self._exports[int(export_id.removeprefix("exp_"))]
 
     def spend(self) -> bool:
         """Use one request of the window; False if it is refused."""

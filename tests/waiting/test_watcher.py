@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import Factory, define, evolve
 from samples import running, wire
-from virtual import EPOCH, VirtualClock, virtually
+from virtual import EPOCH, VirtualClock, VirtualLoop, virtually
 
 from voucherify_exports import (
     ApiError,
@@ -107,6 +107,9 @@ class Setup:
         self.poller = FakePoller(statuses, self.quota, self.clock)
         self.events: list[Event] = []
         self.watcher = Watcher(self.poller, self.quota, self.clock, self.events.append)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.check_after_each_step(self.watcher.check)
 
     def wait(
         self,
@@ -290,9 +293,10 @@ class TestDeadline:
     async def test_a_last_poll_that_hangs_delays_no_other_wait(self) -> None:
         """While the last poll of one wait hangs, the deadline of another wait is kept."""
         setup = Setup(exp_1=[(0, "IN_PROGRESS")], exp_2=[(0, "IN_PROGRESS")])
+        setup.poller.unlisted = {"exp_1", "exp_2"}
         earlier, later = setup.wait(timeout=10), setup.wait("exp_2", timeout=10.5)
         await asyncio.sleep(9.5)
-        setup.poller.latency = 1000
+        setup.poller.slow["exp_1"] = 1000
 
         with pytest.raises(WaitTimeoutError):
             await later
@@ -578,7 +582,7 @@ class TestQuota:
     async def test_polls_are_spread_over_the_window(self) -> None:
         """Of 20 requests a minute polling takes ten, at equal intervals."""
         ids = [f"exp_{number}" for number in range(12)]
-        setup = Setup(**dict.fromkeys(ids, ((0, "DONE"),)))
+        setup = Setup(newer=[(0, "DONE")], **dict.fromkeys(ids, ((0, "DONE"),)))
         setup.poller.unlisted.update(ids)
 
         def headers() -> tuple[RateLimit, float]:

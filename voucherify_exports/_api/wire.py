@@ -25,6 +25,7 @@ MAX_BODY = 16 * 1024 * 1024
 
 _EXCERPT = 200
 _LONGEST = 1e12  # seconds
+_LONGEST_WINDOW = 3600.0 + 10  # seconds: an hour is the longest of all plans, and clocks differ a little
 _ID_LENGTH = 256
 _USUAL_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{_ID_LENGTH}}}")  # which a path can contain as it is
 _FORBIDDEN = re.compile(r"[/?#\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and lone surrogates
@@ -240,19 +241,29 @@ def rate_limit_from(response: Response, allowance: Allowance) -> RateLimit:
 
 
 def reset_delay(response: Response) -> float | None:
-    """Seconds from the response to the time in `X-Rate-Limit-Retry`, `None` without it; may be negative."""
+    """Seconds from the response to the time in `X-Rate-Limit-Retry`; may be negative.
+
+    `None` without it, or for a time that is too far away to be the end of any window.
+    """
     epoch = _number(response.headers.get("X-Rate-Limit-Retry"))
-    return None if epoch is None else epoch - _server_time(response)
+    return None if epoch is None else _believable(epoch - _server_time(response))
 
 
 def retry_delay(response: Response) -> float | None:
     """Seconds until a refused request is allowed again, `None` if no header names a future time."""
     retry_after = response.headers.get("Retry-After")
-    delay: float | None = _number(retry_after)
+    seconds, date = _number(retry_after), http_date(retry_after)
+    delay = seconds if date is None else date - _server_time(response)
+    if delay is not None:
+        delay = _believable(delay)
     if delay is None:
-        date = http_date(retry_after)
-        delay = reset_delay(response) if date is None else date - _server_time(response)
+        delay = reset_delay(response)
     return delay if delay is not None and delay > 0 else None
+
+
+def _believable(delay: float) -> float | None:
+    """The delay, unless it cannot be meant: servers send epochs for seconds, and milliseconds for both."""
+    return delay if delay <= _LONGEST_WINDOW else None
 
 
 def _server_time(response: Response) -> float:

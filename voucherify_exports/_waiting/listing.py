@@ -8,49 +8,78 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
 
-from attrs import Factory, define
+from attrs import define, field
 
 from ..models import Export, ExportPage
-from .waiter import Entry
+from .waiter import Entry, Place, Polled, Waiter
 
 PAGE_SIZE = 100
 LAST_PAGE = 100
 
-_PATIENCE = 5.0  # seconds until a second request for the same page is sent in parallel
 _SHORTEST = 1e-3  # seconds; a wait strategy may return 0
+_FEW = 10  # awaited exports; with more of them, pages are polled often anyway
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class _Computed(NamedTuple):
+    """What a page computes from its entries."""
+
+    due: float
+    spare_due: float
+    silent_since: float
 
 
 @define(eq=False)
-class Page:
-    """The awaited exports that are expected on one page of the list, and when to poll it."""
+class Page(Polled):
+    """The awaited exports that are expected on one page of the list, and when to poll it.
+
+    `failing_since` is the time of the first of the polls that failed since the last one that did not.
+    """
 
     number: int
-    silent_since: float  # the time of the oldest last poll among its exports
-    entries: dict[Entry, None] = Factory(dict[Entry, None])
-    polled_at: float = -math.inf
-    requests: int = 0  # under way
-    sent_at: float = -math.inf
-    _due: float | None = None
+    entries: dict[Entry, None] = field(factory=dict, init=False)
+    polled_at: float = field(default=-math.inf, init=False)
+    failing_since: float = field(default=math.inf, init=False)
+    _computed: _Computed | None = field(default=None, init=False)
 
     @property
     def due(self) -> float:
-        """When the next poll is due.
+        """When the next poll is due by the policies."""
+        return self._not_before_patience(self.computed.due)
 
-        A page with n exports may be polled n times as often as the policy allows for one of them, but not
-        sooner after another poll than the policy's first pause. An export that was never polled, and a
-        waiter at its deadline, make the page due at once.
-        """
-        if self._due is None:
-            self._due = self._compute_due()
-        if not self.requests:
-            return self._due
-        # A slow request gets one parallel request, and no more: the server may be slow already.
-        return max(self._due, self.sent_at + _PATIENCE) if self.requests == 1 else math.inf
+    @property
+    def spare_due(self) -> float:
+        """When the next poll is worth spare quota: at `due` or earlier."""
+        return self._not_before_patience(self.computed.spare_due)
 
-    def invalidate(self) -> None:
-        """Discard the cached `due`."""
-        self._due = None
+    @property
+    def target(self) -> "Page | Entry":
+        """What to request: for a single export a GET costs the same, and certainly returns it."""
+        return self if len(self.entries) != 1 else next(iter(self.entries))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way that would return its exports."""
+        return not self.requests and not self.target.requests
+
+    @property
+    def computed(self) -> _Computed:
+        """What follows from the entries, computed when it is needed after a change."""
+        if self._computed is None:
+            self._computed = self._compute()
+        return self._computed
+
+    def changed(self, _entry: Entry) -> None:
+        """Discard what was computed."""
+        self._computed = None
+
+    def polled(self, now: float) -> None:
+        """A poll of this page, or of its only export, ended: another one may be due."""
+        self.polled_at = now
+        self._computed = None
 
     def urgency(self, now: float) -> float:
         """How much waiting a poll would end.
@@ -58,133 +87,286 @@ class Page:
         Exports finish all the time: the delay that has accumulated grows with their number, and with the
         square of the time since the last poll.
         """
-        return len(self.entries) * (now - self.silent_since) ** 2
+        return len(self.entries) * (now - self.computed.silent_since) ** 2
 
-    def _compute_due(self) -> float:
-        rate, floor, polled, unpolled_due, deadline = 0.0, math.inf, math.inf, math.inf, math.inf
+    def _not_before_patience(self, due: float) -> float:
+        target = self.target
+        return self.not_before_patience(due if target is self else target.not_before_patience(due))
+
+    def _compute(self) -> _Computed:
+        """A page with n exports may be polled n times as often as the policy allows for one of them.
+
+        But not sooner after another poll than the policy's first pause. An export that was never polled
+        makes the page due at the time that its waiters want. A tenth of the age that an export had at its
+        last poll is a pause after which another poll is worth spare quota.
+        """
+        rate = 0.0
+        floor, polled, first_due, spare_pause, silent_since = (math.inf,) * 5
         for entry in self.entries:
-            for waiter in entry.waiters:
-                floor = min(floor, waiter.floor)
-                deadline = min(deadline, waiter.deadline)
+            schedule = entry.schedule
+            floor = min(floor, schedule.floor)
+            silent_since = min(silent_since, entry.silent_since)
             if entry.polled_at is None or entry.misses:
-                unpolled_due = min(unpolled_due, entry.due)
-            else:
-                rate += 1 / max(entry.delay, _SHORTEST)
-                polled = min(polled, entry.polled_at)
-        shared_due = max(polled, self.polled_at) + 1 / rate if rate else math.inf
-        return min(max(min(unpolled_due, shared_due), self.polled_at + floor), deadline)
+                first_due = min(first_due, schedule.due)
+                continue
+            first_due = min(first_due, schedule.first_due)
+            polled = min(polled, entry.polled_at)
+            rate += 1 / max(schedule.pause, _SHORTEST)
+            tenth = (entry.polled_at - entry.created) / 10
+            spare_pause = min(spare_pause, max(schedule.spare_pause, tenth))
+        polled = max(polled, self.polled_at)
+        earliest = self.polled_at + floor
+        due = max(min(first_due, polled + 1 / rate if rate else math.inf), earliest)
+        spare_due = min(due, max(polled + spare_pause, earliest))
+        return _Computed(due, spare_due, silent_since)
+
+    def check(self) -> None:
+        """Assert that what was computed is up to date."""
+        assert self._computed in (None, self._compute()), "a page did not learn of a change"
 
 
-class Listing:
-    """All awaited exports: each on the page where it is expected, or queued for a GET of its own."""
+@define(eq=False)
+class Queue:
+    """The awaited exports that get GETs of their own."""
+
+    entries: dict[Entry, None] = field(factory=dict, init=False)
+    _heap: list[tuple[float, int, Entry]] = field(factory=list, init=False)
+    _changed: dict[Entry, None] = field(factory=dict, init=False)  # to be queued under another time
+    _order: "itertools.count[int]" = field(factory=itertools.count, init=False)
+
+    def changed(self, entry: Entry) -> None:
+        """Queue an entry anew before the next one is taken: it may change thousands of times until then."""
+        self._changed[entry] = None
+
+    def first(self) -> Entry | None:
+        """The entry that is due first."""
+        for entry in self._changed:
+            if entry in self.entries:
+                heapq.heappush(self._heap, (entry.due, next(self._order), entry))
+        self._changed.clear()
+        if len(self._heap) > 2 * len(self.entries) + PAGE_SIZE:  # most items are out of date
+            self._heap = [(entry.due, next(self._order), entry) for entry in self.entries]
+            heapq.heapify(self._heap)
+        while self._heap and not self._is_present(self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][2] if self._heap else None
+
+    def _is_present(self, item: tuple[float, int, Entry]) -> bool:
+        due, _, entry = item
+        return entry in self.entries and due == entry.due
+
+    def check(self) -> None:
+        """Assert that each entry is queued under its present due time."""
+        self.first()
+        queued = {entry for due, _, entry in self._heap if due == entry.due}
+        assert queued >= self.entries.keys(), "an entry is not queued under its present due time"
+
+
+class PageMap:
+    """Owns all awaited exports, and where each is polled: on one page, or in the queue.
+
+    The rules, which `check` asserts: an entry has waiters, and is in exactly one place; an entry in the queue
+    is queued under its present due time; what was computed from waiters or entries is up to date. So each
+    awaited export is polled again, as soon as its last request is over or overdue.
+    """
 
     def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
         self._pages: dict[int, Page] = {}
-        self._queued: list[tuple[float, int, Entry]] = []
-        self._order = itertools.count()
+        self._queue = Queue()
         self._oldest: dict[int, Export] = {}  # the last export of each page that was polled
+        self._newest: datetime | None = None  # when the first export of the list was created, if known
+        self._unlisted: dict[Entry, None] = {}  # in the queue since the list lacked them
+        self._got_at = -math.inf  # the last time that a GET returned an export
+        self._behind_since = self._next_trust = math.inf  # see `_trust_list`
 
-    def add(self, entry: Entry, now: float) -> None:
-        """Expect an export on the page of its age, or on the first page that has room."""
-        self._put(entry, self._locate(entry.latest) if entry.latest else self._with_room(1), now)
+    def joined(self, waiter: Waiter, export_id: str, known: Export | None, created: float) -> None:
+        """A wait starts; a new export is expected on the page of its age, or on the first with room."""
+        entry = self.entries.get(export_id)
+        if entry is None:
+            place = self._place(self._locate(known) if known else self._with_room(1))
+            self.entries[export_id] = entry = Entry(export_id, created, place, known)
+            place.entries[entry] = None
+        entry.join(waiter)
 
-    def remove(self, entry: Entry) -> None:
-        """Forget an export that is no longer awaited."""
-        page = self._pages.get(entry.page_number or 0)
-        if page is not None:
-            del page.entries[entry]
-            page.invalidate()
+    def left(self, waiter: Waiter) -> None:
+        """A wait ended; an export for which nobody waits is forgotten."""
+        entry = waiter.entry
+        entry.leave(waiter)
+        if not entry.waiters:
+            del self.entries[entry.export_id], entry.place.entries[entry]
+            self._unlisted.pop(entry, None)
 
-    def reschedule(self, entry: Entry) -> None:
-        """Update the schedule after the due time of an export changed."""
-        if entry.page_number is None:
-            self._queue(entry)
-        else:
-            self._pages[entry.page_number].invalidate()
+    def pick(self, now: float, *, is_spare: bool = False) -> Page | Entry | None:
+        """The poll that is due and ends the most waiting: of a page, or of one export by a GET.
 
-    def pick(self, now: float) -> Page | Entry | None:
-        """The poll that is due and ends the most waiting: of a page, or of one export by a GET."""
-        pages = [page for page in self._idle_pages() if page.due <= now]
-        page = max(pages, key=lambda page: page.urgency(now), default=None)
-        entry = self._next_queued()
-        if (
-            entry is not None
-            and entry.due <= now
-            and (page is None or page.urgency(now) < (now - entry.silent_since) ** 2)
-        ):
-            return entry
-        if page is not None and len(page.entries) == 1:
-            return next(iter(page.entries))  # a GET costs the same, and certainly returns this export
-        return page
+        With `is_spare`, one that is worth a request while few exports are awaited and quota is plentiful.
+        """
+        if is_spare and len(self.entries) > _FEW:
+            return None
+        due: list[Page | Entry] = [
+            page for page in self._awaited() if (page.spare_due if is_spare else page.due) <= now
+        ]
+        entry = self._queue.first()
+        if entry is not None and entry.due <= now:
+            due.append(entry)
+        # A poll that has had no response for long comes after all that have none under way.
+        best = max(due, key=lambda each: (each.is_idle, each.urgency(now)), default=None)
+        return best.target if isinstance(best, Page) else best
 
-    def next_due(self) -> float:
+    def next_due(self, *, is_spare: bool = False) -> float:
         """When the next poll is due."""
-        entry = self._next_queued()
-        pages = min((page.due for page in self._idle_pages()), default=math.inf)
-        return pages if entry is None else min(pages, entry.due)
+        if is_spare and len(self.entries) > _FEW:
+            return math.inf
+        dues = (page.spare_due if is_spare else page.due for page in self._awaited())
+        entry = self._queue.first()
+        return min(dues, default=math.inf) if entry is None else min((entry.due, *dues))
 
-    def entry_polled(self, entry: Entry, now: float) -> None:
-        """A GET for one export ended: from now on it is expected on the page of its age."""
-        entry.polled_at, entry.misses = now, 0
-        if entry.page_number is None:
-            self._put(entry, self._locate(entry.latest) if entry.latest else None, now)
-            return
-        page = self._pages[entry.page_number]
-        page.invalidate()
-        if len(page.entries) == 1:
-            self._renew(page, now)
+    def target(self, entry: Entry) -> Page | Entry:
+        """What to request for one export: the page where it is expected, unless a GET is more certain."""
+        place = entry.place
+        return place.target if isinstance(place, Page) and not place.requests and not entry.misses else entry
 
-    def page_polled(self, page: Page, covered: list[Entry], shown: ExportPage, now: float) -> None:
-        """A page was polled: exports that were expected on it and are missing are expected elsewhere."""
-        self._renew(page, now)
-        ids = {export.id for export in shown.exports}
-        if shown.exports:
-            self._oldest[page.number] = shown.exports[-1]
-        is_last = not shown.exports or page.number * PAGE_SIZE >= shown.total or page.number == LAST_PAGE
+    def asked(self, target: Page | Entry, now: float) -> list[Entry]:
+        """A request is sent; returns the entries that its response should contain."""
+        target.requests += 1
+        target.sent_at = now
+        covered = list(target.entries) if isinstance(target, Page) else [target]
         for entry in covered:
-            if entry.waiters and entry.page_number == page.number and entry.export_id not in ids:
-                entry.misses += 1
-                self._move(entry, self._next_place(entry, page, shown, len(covered), is_last), now)
+            for waiter in entry.waiters:
+                waiter.is_asked = True
+        if isinstance(target, Entry):
+            target.changed()
+        return covered
 
-    def found(self, entry: Entry, page: Page, now: float) -> None:
-        """A page contained an export."""
-        entry.polled_at, entry.misses = now, 0
-        if entry.page_number != page.number:
-            self._move(entry, page.number, now)
+    def ended(self, target: Page | Entry) -> None:
+        """A request ended, with a response or without."""
+        target.requests -= 1
+        if isinstance(target, Entry):
+            target.changed()
 
-    def failed(self, page: Page, now: float) -> None:
-        """A poll of a page failed: the next one is due as if this one had shown no change."""
-        self._renew(page, now)
-        for entry in page.entries:
+    def got(self, entry: Entry, export: Export, now: float) -> None:
+        """A GET returned an export: from now on it is expected on the page of its age."""
+        self._got_at = now
+        is_behind = entry in self._unlisted and self._newest is not None and export.created_at > self._newest
+        self._single_polled(entry, export, now)
+        if is_behind:
+            self._trust_list(now)
+
+    def not_got(self, entry: Entry, now: float) -> None:
+        """A GET failed: that counts as a poll that showed no change."""
+        self._single_polled(entry, entry.latest, now)
+
+    def listed(
+        self, page: Page, covered: list[Entry], shown: ExportPage, now: float
+    ) -> list[tuple[Entry, Export]]:
+        """A page was returned; returns the awaited exports on it.
+
+        Exports that were expected on it and are missing are expected elsewhere.
+        """
+        page.failing_since = math.inf
+        page.polled(now)
+        self._learn_ages(page, shown)
+        awaited = {
+            entry: export for export in shown.exports if (entry := self.entries.get(export.id)) is not None
+        }
+        for entry in awaited:
+            entry.polled(now)
+            if entry.place is not page:
+                self._move(entry, page.number)
+        missing = [
+            entry for entry in covered if entry.place is page and entry.waiters and entry not in awaited
+        ]
+        for entry in missing:
+            entry.missed()
+            self._search(entry, page, shown, len(covered))
+        return list(awaited.items())
+
+    def not_listed(self, page: Page, covered: list[Entry], now: float, *, is_unusable: bool) -> None:
+        """A poll of a page failed: GETs replace a list that cannot be used.
+
+        If it may only have failed this time, one GET shows whether nothing works or only this page; if the
+        page then fails again, its exports get GETs.
+        """
+        page.polled(now)
+        left = [entry for entry in covered if entry.place is page and entry.waiters]
+        for entry in left:
             entry.polled_at = now
+        is_only_page = is_unusable or self._got_at > page.failing_since
+        page.failing_since = min(page.failing_since, now)
+        if is_unusable:
+            for entry in left:
+                entry.missed()
+        if is_only_page or not self._queue.entries:
+            for entry in left if is_only_page else left[:1]:
+                self._move(entry, None)
 
     def isolate(self, entry: Entry) -> None:
         """Poll an export by a GET of its own the next time."""
-        self._move(entry, None, 0.0)
+        self._move(entry, None)
 
-    def isolate_all(self) -> None:
-        """Poll each export by a GET of its own the next time."""
+    def check(self) -> None:
+        """Assert the rules of this class."""
+        self._queue.check()
+        places: list[Place] = [self._queue, *self._pages.values()]
+        entries = [entry for place in places for entry in place.entries]
+        assert len(entries) == len(self.entries), "an entry is in two places, or in none"
+        for place in places:
+            for entry in place.entries:
+                assert entry.place is place, "an entry is not in its place"
+                assert self.entries[entry.export_id] is entry, "an entry is not the one of its id"
+                assert entry.waiters, "nobody waits for an entry"
+                entry.check()
         for page in self._pages.values():
-            for entry in list(page.entries):
-                self.isolate(entry)
+            page.check()
+        assert all(entry.place is self._queue for entry in self._unlisted), "it is on the list"
 
-    def _renew(self, page: Page, now: float) -> None:
-        page.polled_at = page.silent_since = now
-        page.invalidate()
+    def _single_polled(self, entry: Entry, export: Export | None, now: float) -> None:
+        entry.polled(now)
+        if not entry.waiters:
+            return
+        if entry.place is self._queue:
+            self._move(entry, self._locate(export) if export else None)
+        elif isinstance(entry.place, Page) and entry.place.target is entry:
+            entry.place.polled(now)
 
-    def _next_place(
-        self, entry: Entry, page: Page, shown: ExportPage, covered: int, is_last: bool
-    ) -> int | None:
-        """The page on which to expect an export that this page lacks; `None` for a GET of its own."""
+    def _trust_list(self, now: float) -> None:
+        """The list is behind: an export exists that is newer. Others that it lacked may be on it soon.
+
+        They are expected on pages again, but each time only after the list was behind for twice as long.
+        """
+        if self._behind_since == math.inf:
+            self._behind_since = self._next_trust = now
+        if now < self._next_trust:
+            return
+        self._next_trust = now + (now - self._behind_since)
+        for entry in list(self._unlisted):
+            if not entry.requests:
+                self._move(entry, self._locate(entry.latest) if entry.latest else self._with_room(1))
+
+    def _learn_ages(self, page: Page, shown: ExportPage) -> None:
+        if shown.exports:
+            self._oldest[page.number] = shown.exports[-1]
+        if page.number == 1:
+            newest = shown.exports[0].created_at if shown.exports else _LONG_AGO
+            if newest != self._newest:
+                self._newest, self._behind_since = newest, math.inf
+
+    def _search(self, entry: Entry, page: Page, shown: ExportPage, covered: int) -> None:
+        """Expect an export elsewhere that this page lacks: on another page, or by a GET of its own."""
+        is_last = not shown.exports or page.number * PAGE_SIZE >= shown.total or page.number == LAST_PAGE
         # The next page, as long as that may be cheaper than a GET for each of them.
         after = None if is_last or entry.misses >= covered else self._with_room(page.number + 1)
-        if entry.latest is None or not shown.exports:
-            return after
-        if entry.latest.created_at <= shown.exports[-1].created_at:
-            return after
-        if entry.latest.created_at > shown.exports[0].created_at and page.number > 1:
-            return page.number - 1
-        return None  # it should be on this page: it was deleted, is malformed, or is not yet on the list
+        created_at = entry.latest.created_at if entry.latest else None
+        if created_at is None or not shown.exports or created_at <= shown.exports[-1].created_at:
+            number = after
+        elif created_at > shown.exports[0].created_at and page.number > 1:
+            number = page.number - 1
+        else:
+            number = None  # it should be on this page: it was deleted, cannot be read, or is not yet listed
+        self._move(entry, number)
+        if number is None:
+            self._unlisted[entry] = None
 
     def _with_room(self, number: int) -> int | None:
         """The first page from this one on that has room for one more export."""
@@ -196,39 +378,22 @@ class Listing:
         """The page that should contain an export of this age, as far as pages were polled."""
         for number in sorted(self._oldest):
             if export.created_at >= self._oldest[number].created_at:
-                return number
-        after = max(self._oldest, default=0) + 1
-        return after if after <= LAST_PAGE else None
+                return self._with_room(number)
+        return self._with_room(max(self._oldest, default=0) + 1)
 
-    def _move(self, entry: Entry, number: int | None, now: float) -> None:
-        self.remove(entry)
-        self._put(entry, number, now)
+    def _move(self, entry: Entry, number: int | None) -> None:
+        """Expect an export on another page, or in the queue."""
+        del entry.place.entries[entry]
+        entry.place.changed(entry)
+        self._unlisted.pop(entry, None)
+        entry.place = self._place(number)
+        entry.place.entries[entry] = None
+        entry.place.changed(entry)
 
-    def _put(self, entry: Entry, number: int | None, now: float) -> None:
-        entry.page_number = number
+    def _place(self, number: int | None) -> Page | Queue:
         if number is None:
-            self._queue(entry)
-            return
-        page = self._pages.setdefault(number, Page(number, now))
-        page.entries[entry] = None
-        page.silent_since = min(page.silent_since, entry.silent_since)
-        page.invalidate()
+            return self._queue
+        return self._pages.setdefault(number, Page(number))
 
-    def _queue(self, entry: Entry) -> None:
-        heapq.heappush(self._queued, (entry.due, next(self._order), entry))
-
-    def _next_queued(self) -> Entry | None:
-        """The queued export that is due first; items of the queue that are out of date are dropped."""
-        while self._queued:
-            due, _, entry = self._queued[0]
-            if entry.page_number is None and entry.waiters and not entry.request and entry.due == due:
-                return entry
-            heapq.heappop(self._queued)
-        return None
-
-    def _idle_pages(self) -> Iterator[Page]:
-        return (page for page in self._pages.values() if page.entries and not _has_request(page.entries))
-
-
-def _has_request(entries: dict[Entry, None]) -> bool:
-    return len(entries) == 1 and next(iter(entries)).request is not None
+    def _awaited(self) -> Iterator[Page]:
+        return (page for page in self._pages.values() if page.entries)

@@ -1,10 +1,13 @@
 """The waits, and the exports they wait for; all times are the clock's monotonic seconds."""
 
 import asyncio
+import math
 from collections.abc import Callable
+from typing import Protocol
 
-from attrs import Factory, define
+from attrs import define, field
 
+from .._api.quota import PATIENCE
 from ..errors import VoucherifyExportsError
 from ..models import Export, ExportStatus
 from ..polling import PollPolicy
@@ -42,37 +45,39 @@ class Inbox:
 class Waiter:
     """One wait of one call.
 
-    `due` is when the policy wants the next poll, and `delay` is its present pause between two polls. `ends`
-    is the deadline, or a little later while the last poll is under way.
+    `due` is when the policy wants the next poll, and `pause` is its present pause between two polls, `None`
+    before the first one. `ends` is the deadline, or a little later while the last poll is under way.
+    `is_asked`: a poll for it was sent, and has not been answered without its export. `index` is its place
+    among the waiters of its entry, -1 once it has left.
     """
 
-    entry: "Entry"
     inbox: Inbox
     policy: PollPolicy
     started: float
     deadline: float
     due: float
-    ends: float
     latest: Export | None = None
-    delay: float = 0.0
-    polls: int = 0
-    last_error: VoucherifyExportsError | None = None
     on_update: Callable[[Export], object] | None = None
+    entry: "Entry" = field(init=False)
+    index: int = -1
+    ends: float = field(init=False)
+    pause: float | None = None
+    polls: int = 0
+    is_asked: bool = False
+    last_error: VoucherifyExportsError | None = None
     updates: list[Export] | None = None
     outcome: Export | BaseException | None = None
 
+    def __attrs_post_init__(self) -> None:
+        self.ends = self.deadline
+
     def __lt__(self, other: "Waiter") -> bool:
-        return self.deadline < other.deadline
+        return self.ends < other.ends
 
     @property
     def is_pending(self) -> bool:
         """Whether it has no outcome yet, and its call has not been cancelled."""
-        return self.outcome is None and self in self.entry.waiters
-
-    @property
-    def floor(self) -> float:
-        """The fewest seconds between two polls, however many waiters there are."""
-        return min(self.policy.initial, self.delay)
+        return self.outcome is None and self.index >= 0
 
     def learn(self, export: Export) -> None:
         """Store the export of a response, unless an earlier response had a later status."""
@@ -92,28 +97,113 @@ class Waiter:
                 self.on_update(export)
 
     def schedule_poll(self, now: float) -> None:
-        """Set the time of the next poll by the policy, if the previous one is over."""
+        """Set the time of the next poll by the policy, if the previous pause is over.
+
+        Raises what the policy's wait strategy raises.
+        """
         if self.due <= now:
-            self.delay = self.policy.delay(self.polls, self.latest)
-            self.due = min(now + self.delay, self.deadline)
+            self.pause = self.policy.delay(self.polls, self.latest, elapsed=now - self.started)
+            self.due = now + self.pause
+            self.entry.changed()
+
+
+@define
+class Schedule:
+    """What the waiters of one export want together.
+
+    `first_due` is when the first of those that have had no poll wants one, infinity without any. `pause` is
+    the shortest pause that a policy wants, and `spare_pause` the shortest one that is worth a poll while
+    quota is plentiful. `floor` are the fewest seconds between two polls, however many waiters there are.
+    """
+
+    due: float = math.inf
+    first_due: float = math.inf
+    pause: float = math.inf
+    spare_pause: float = math.inf
+    floor: float = math.inf
+    started: float = math.inf
+
+    def include(self, waiter: Waiter, is_missing: bool) -> None:
+        """Add a waiter; `is_missing`: the page that was polled last should have contained its export."""
+        policy = waiter.policy
+        self.due = min(self.due, waiter.due)
+        self.started = min(self.started, waiter.started)
+        if waiter.pause is None:
+            self.first_due = min(self.first_due, waiter.due)
+            self.floor = min(self.floor, policy.initial if is_missing else 0.0)
+        else:
+            self.pause = min(self.pause, waiter.pause)
+            self.floor = min(self.floor, policy.initial, waiter.pause)
+        if policy.wait is None:
+            self.spare_pause = min(self.spare_pause, policy.initial)
 
 
 @define(eq=False, weakref_slot=False)
-class Entry:
+class Polled:
+    """What one request can return: one export, or a page of the list; `requests` are under way."""
+
+    requests: int = field(default=0, init=False)
+    sent_at: float = field(default=-math.inf, init=False)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return not self.requests
+
+    def not_before_patience(self, due: float) -> float:
+        """When to send the request that is due.
+
+        A slow request gets one parallel request, and no more: the server may be slow already.
+        """
+        if not self.requests:
+            return due
+        return max(due, self.sent_at + PATIENCE) if self.requests == 1 else math.inf
+
+
+class Place(Protocol):
+    """Where an export is polled: on a page, or in the queue of those that get GETs."""
+
+    entries: dict["Entry", None]
+
+    def changed(self, entry: "Entry", /) -> None:
+        """What its waiters want has changed."""
+        ...
+
+
+@define(eq=False, weakref_slot=False)
+class Entry(Polled):
     """One export id, and the waiters for it.
 
-    `page_number` is the page of the list where it is expected, `None` if it gets a GET of its own. `misses`
-    counts the pages that should have contained it and did not. `request` is its GET under way.
+    It has exactly one `place` while it has waiters, and its place learns of every change. `misses` counts
+    the pages that should have contained it and did not. `created` is when the export was created, or
+    awaited first if that is not known.
     """
 
     export_id: str
-    waiters: list[Waiter] = Factory(list[Waiter])
-    page_number: int | None = None
+    created: float
+    place: Place
     latest: Export | None = None
+    waiters: list[Waiter] = field(factory=list, init=False)
     polled_at: float | None = None
     misses: int = 0
     lacked_result: bool = False
-    request: asyncio.Task[None] | None = None
+    _schedule: Schedule | None = None
+
+    @property
+    def schedule(self) -> Schedule:
+        """What the waiters want. It is kept until a change if there are many of them."""
+        if self._schedule is not None:
+            return self._schedule
+        schedule = self._compute_schedule()
+        if len(self.waiters) > 1:
+            self._schedule = schedule
+        return schedule
+
+    def _compute_schedule(self) -> Schedule:
+        schedule = Schedule()
+        for waiter in self.waiters:
+            schedule.include(waiter, self.misses > 0)
+        return schedule
 
     @property
     def status(self) -> ExportStatus | None:
@@ -122,18 +212,71 @@ class Entry:
 
     @property
     def due(self) -> float:
-        """When the first of the waiters wants a poll."""
-        return min(waiter.due for waiter in self.waiters)
-
-    @property
-    def delay(self) -> float:
-        """The shortest pause between two polls that a waiter wants."""
-        return min(waiter.delay for waiter in self.waiters)
+        """When a GET for it is due."""
+        return self.not_before_patience(self.schedule.due)
 
     @property
     def silent_since(self) -> float:
         """The time of its last poll, or of the first wait for it."""
-        return min(waiter.started for waiter in self.waiters) if self.polled_at is None else self.polled_at
+        return self.schedule.started if self.polled_at is None else self.polled_at
+
+    def urgency(self, now: float) -> float:
+        """How much waiting a GET would end; see `Page.urgency`."""
+        return (now - self.silent_since) ** 2
+
+    def join(self, waiter: Waiter) -> None:
+        """Add a waiter."""
+        waiter.entry, waiter.index = self, len(self.waiters)
+        self.waiters.append(waiter)
+        if self._schedule is not None:  # computed anew for each of thousands of waiters, it would be slow
+            self._schedule.include(waiter, self.misses > 0)
+        self.place.changed(self)
+
+    def leave(self, waiter: Waiter) -> None:
+        """Remove a waiter: the last one takes its place, since there may be thousands."""
+        last = self.waiters.pop()
+        if last is not waiter:
+            self.waiters[waiter.index], last.index = last, waiter.index
+        waiter.index = -1
+        self.changed()
+
+    def changed(self) -> None:
+        """Discard what was computed from the waiters, here and in the place of this entry."""
+        self._schedule = None
+        self.place.changed(self)
+
+    def learn(self, export: Export, created: float) -> bool:
+        """Store the export of a response; returns whether its status is a new one.
+
+        A response that is older than an earlier one is ignored, which shows in the statuses.
+        """
+        self.lacked_result = False
+        if rank(export.status) < rank(self.status):
+            return False
+        if self.latest is None:
+            self.created = min(self.created, created)
+        is_new = export.status is not self.status
+        self.latest = export
+        self.changed()
+        return is_new
+
+    def polled(self, now: float) -> None:
+        """A poll ended that returned the export, or failed."""
+        self.polled_at, self.misses = now, 0
+        self.changed()
+
+    def missed(self) -> None:
+        """A page that should have contained the export did not."""
+        self.misses += 1
+        for waiter in self.waiters:
+            waiter.is_asked = False
+        self.changed()
+
+    def check(self) -> None:
+        """Assert that what was computed is up to date."""
+        assert self._schedule in (None, self._compute_schedule()), "a change of a waiter was missed"
+        for index, waiter in enumerate(self.waiters):
+            assert (waiter.entry, waiter.index) == (self, index), "a waiter is not in its place"
 
 
 def rank(status: ExportStatus | None) -> int:

@@ -3,6 +3,9 @@
 A call attaches a `Waiter` to the `Entry` of its export and awaits its `Inbox`. The task sends the polls that
 are due as far as the quota allows, gives each result to the waiters, ends those that are overdue, and
 sleeps until the next poll or deadline. docs/internals.md explains it at length.
+
+The rule of all this: whoever waits has a running task, a place where its export is polled again (`PageMap`),
+and an end. State changes first, and events are emitted last, since a hook may raise.
 """
 
 import asyncio
@@ -11,7 +14,8 @@ import math
 from collections.abc import AsyncGenerator, Callable, Iterable
 from copy import copy
 from functools import partial
-from typing import Protocol, cast
+from types import TracebackType
+from typing import Protocol, Self, cast
 
 from .._api.quota import Quota, spent_error
 from .._ground.clock import Clock, sleep_unless
@@ -19,6 +23,7 @@ from ..errors import (
     ApiError,
     AuthenticationError,
     ClientClosedError,
+    ExportNotFoundError,
     InvalidResponseError,
     RateLimitedError,
     ServerError,
@@ -26,15 +31,16 @@ from ..errors import (
     VoucherifyExportsError,
     WaitTimeoutError,
 )
-from ..events import EventHook, RoundCompleted, StatusChanged, WaitEnded
+from ..events import Event, EventHook, RoundCompleted, StatusChanged, WaitEnded
 from ..models import Export, ExportPage, ExportStatus
 from ..polling import PollPolicy
-from .listing import Listing, Page
-from .waiter import Entry, Inbox, Waiter, rank
+from .listing import Page, PageMap
+from .waiter import Entry, Inbox, Waiter
 
 LAST_POLL = 1.0
 """Seconds that the last poll, sent at the deadline, may take."""
 
+_LASTING_EVERYWHERE = (AuthenticationError, TransportError, ClientClosedError)
 _SLACK = 1e-6  # seconds; sums of floats that should be equal are not
 
 
@@ -53,25 +59,27 @@ class Poller(Protocol):
 class Watcher:
     """Serves the waits of one client.
 
-    `_most_deadlines`: how long the heap of deadlines may get before it is cleared of ended waits.
-    `_doubts_list`: a page failed, and it is not yet known whether GETs work.
+    `_ends` is a heap of the waits with a deadline, by their ends; `_most_ends` is how long it may get before
+    it is cleared of waits that have ended. `_created` has the exports of the last `read_lag` seconds.
     """
 
-    def __init__(self, poller: Poller, quota: Quota, clock: Clock, emit: EventHook) -> None:
+    def __init__(
+        self, poller: Poller, quota: Quota, clock: Clock, emit: EventHook, read_lag: float = 10.0
+    ) -> None:
         self._poller = poller
         self._quota = quota
         self._clock = clock
         self._emit = emit
-        self._entries: dict[str, Entry] = {}
-        self._listing = Listing()
-        self._by_deadline: list[Waiter] = []  # a heap
-        self._most_deadlines = 100
-        self._at_last_poll: list[Waiter] = []
+        self._read_lag = read_lag
+        self._map = PageMap()
+        self._ends: list[Waiter] = []
+        self._most_ends = 100
+        self._created: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._checked_opening = -math.inf
+        self._events: list[Event] = []  # to emit
         self._requests = self._returned = 0  # since the last event
-        self._doubts_list = False
+        self._under_way = 0
 
     async def wait(
         self,
@@ -83,8 +91,7 @@ class Watcher:
     ) -> Export:
         """The export once it is DONE or ended in ERROR; `known` is what the caller knows of it."""
         inbox = Inbox()
-        waiter = self._attach(export_id, known, timeout, policy, inbox)
-        waiter.on_update = on_update
+        waiter = self._attach(export_id, known, timeout, policy, inbox, on_update)
         try:
             while waiter.outcome is None:
                 await inbox.notified()
@@ -101,44 +108,53 @@ class Watcher:
     ) -> AsyncGenerator[tuple[str, Export | BaseException]]:
         """Each id with its outcome, in the order in which they finish."""
         inbox = Inbox()
-        pending = {self._attach(export_id, known, timeout, policy, inbox) for export_id, known in wanted}
+        pending: dict[Waiter, None] = {}
         try:
+            for export_id, known in wanted:
+                pending[self._attach(export_id, known, timeout, policy, inbox)] = None
             while pending:
                 await inbox.notified()
                 for waiter in inbox.take():
-                    pending.discard(waiter)
+                    pending.pop(waiter, None)
                     # Without callbacks, a waiter is notified only of its end.
                     yield waiter.entry.export_id, cast("Export | BaseException", waiter.outcome)
         finally:
             await self._detach(pending)
 
+    def note_created(self, export_id: str) -> None:
+        """Remember that this client created an export: Voucherify may not find it for some seconds."""
+        now = self._clock.monotonic()
+        while self._created and now - next(iter(self._created.values())) >= self._read_lag:
+            del self._created[next(iter(self._created))]
+        self._created[export_id] = now
+
     async def close(self) -> None:
         """End every wait with `ClientClosedError`."""
-        waiters = self._waiters()
-        for waiter in waiters:
-            self._end(waiter, ClientClosedError())
-        await self._stop()
-        for waiter in waiters:
-            self._emit_end(waiter)
+        for waiter in self._waiters():
+            self._finish(waiter, ClientClosedError())
+        try:
+            self._emit_events()
+        finally:
+            await self._stop()
 
     def _attach(
-        self, export_id: str, known: Export | None, timeout: float | None, policy: PollPolicy, inbox: Inbox
+        self,
+        export_id: str,
+        known: Export | None,
+        timeout: float | None,
+        policy: PollPolicy,
+        inbox: Inbox,
+        on_update: Callable[[Export], object] | None = None,
     ) -> Waiter:
         now = self._clock.monotonic()
+        age = self._age(known) if known else 0.0
         deadline = math.inf if timeout is None else now + timeout
-        due = now + (self._initial_delay(known, policy) if known else 0.0)
-        is_known = export_id in self._entries
-        entry = self._entries.setdefault(export_id, Entry(export_id, latest=known))
-        waiter = Waiter(entry, inbox, policy, now, deadline, min(due, deadline), deadline, known)
-        entry.waiters.append(waiter)
-        if is_known:
-            self._listing.reschedule(entry)
-        else:
-            self._listing.add(entry, now)
+        due = now + _first_pause(known, age, policy) if known else now
+        waiter = Waiter(inbox, policy, now, deadline, due, known, on_update)
+        self._map.joined(waiter, export_id, known, created=now - age if known else now)
         if deadline < math.inf:
-            self._drop_ended_deadlines()
-            heapq.heappush(self._by_deadline, waiter)
-        self._checked_opening = -math.inf
+            self._drop_ended()
+            heapq.heappush(self._ends, waiter)
         if self._task is None:
             self._start()
         self._changed.set()
@@ -151,23 +167,22 @@ class Watcher:
     async def _detach(self, waiters: Iterable[Waiter]) -> None:
         """End waits, whether they have outcomes or not; without waits the task ends."""
         for waiter in waiters:
-            self._drop(waiter)
-        if not self._entries:
+            self._leave(waiter)
+        if not self._map.entries:
             await self._stop()
 
-    def _initial_delay(self, known: Export, policy: PollPolicy) -> float:
-        """Seconds before the first poll: an export that was just created is not polled at once."""
-        delay = policy.delay(1, known)
-        age = self._clock.wall() - known.created_at.timestamp()
-        return delay if known.status is ExportStatus.SCHEDULED and age < delay else 0.0
+    def _leave(self, waiter: Waiter) -> None:
+        if waiter.index >= 0:
+            self._map.left(waiter)
 
     async def _stop(self) -> None:
-        self._emit_round(None)
-        self._by_deadline.clear()
+        self._ends.clear()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+        self._end_round(None)
+        self._emit_events()
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """Keep the rule that a pending wait has a running task or an error, whatever ended the task.
@@ -180,7 +195,7 @@ class Watcher:
         self._task = None
         error = None if task.cancelled() else task.exception()
         if error is None:
-            if self._entries:
+            if self._map.entries:
                 self._start()
             return
         while isinstance(error, BaseExceptionGroup):  # as the task group wraps it
@@ -189,114 +204,108 @@ class Watcher:
             self._end(waiter, error)  # without an event: the event hook may be what failed
 
     def _waiters(self) -> list[Waiter]:
-        return [waiter for entry in self._entries.values() for waiter in entry.waiters]
-
-    def _drop(self, waiter: Waiter) -> None:
-        entry = waiter.entry
-        if waiter not in entry.waiters:
-            return
-        entry.waiters.remove(waiter)
-        if entry.waiters:
-            self._listing.reschedule(entry)
-        else:
-            del self._entries[entry.export_id]
-            self._listing.remove(entry)
-            if entry.request is not None:
-                entry.request.cancel()
-        self._changed.set()
-
-    def _finish(self, waiter: Waiter, outcome: Export | BaseException) -> None:
-        self._end(waiter, outcome)
-        self._emit_end(waiter)
+        return [waiter for entry in self._map.entries.values() for waiter in entry.waiters]
 
     def _end(self, waiter: Waiter, outcome: Export | BaseException) -> None:
         waiter.outcome = outcome
         waiter.inbox.notify(waiter)
-        self._drop(waiter)
+        self._leave(waiter)
 
-    def _emit_end(self, waiter: Waiter) -> None:
-        outcome, elapsed = waiter.outcome, self._clock.monotonic() - waiter.started
+    def _finish(self, waiter: Waiter, outcome: Export | BaseException) -> None:
+        self._end(waiter, outcome)
+        elapsed = self._clock.monotonic() - waiter.started
         name = str(outcome.status) if isinstance(outcome, Export) else type(outcome).__name__
-        self._emit(
-            WaitEnded(export_id=waiter.entry.export_id, outcome=name, elapsed=elapsed, polls=waiter.polls)
-        )
+        ended = WaitEnded(export_id=waiter.entry.export_id, outcome=name, elapsed=elapsed, polls=waiter.polls)
+        self._events.append(ended)
+
+    def _emit_events(self) -> None:
+        """Emit what has happened; after an exception of the hook, the rest is lost."""
+        events, self._events = self._events, []
+        for event in events:
+            self._emit(event)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as requests:
-            while self._entries:
+            # As long as requests are under way, this task cannot end, and must serve who comes meanwhile.
+            while self._map.entries or self._under_way:
                 self._changed.clear()
                 now = self._clock.monotonic()
                 self._end_hopeless(now)
                 self._start_polls(now + _SLACK, requests)
-                self._end_overdue(now + _SLACK)
-                next_due = max(self._listing.next_due(), self._quota.poll_at(now))
-                if self._entries:
-                    self._emit_round(max(0.0, next_due - now))
-                    await sleep_unless(self._clock, min(next_due, self._next_end()) - now, self._changed)
+                self._reach_deadlines(now + _SLACK, requests)
+                next_poll = self._next_poll(now)
+                self._end_round(max(0.0, next_poll - now))
+                self._emit_events()
+                ends_next = self._ends[0].ends if self._ends else math.inf
+                await sleep_unless(self._clock, min(next_poll, ends_next) - now, self._changed)
 
     def _end_hopeless(self, now: float) -> None:
-        """End each wait whose deadline comes before anything may be sent again."""
-        opens_at = self._quota.opens_at(now)
-        if opens_at <= max(now, self._checked_opening):
-            return
-        self._checked_opening = opens_at
-        for waiter in self._waiters():
-            if waiter.deadline < opens_at:
+        """End each wait whose deadline comes before anything may be sent again, as the responses say."""
+        opens_at = self._quota.named_opening(now)
+        while opens_at > now and self._ends and self._ends[0].ends < opens_at:
+            waiter = heapq.heappop(self._ends)
+            if waiter.is_pending:
                 request = f"Export {waiter.entry.export_id}"
                 self._finish(waiter, spent_error(request, opens_at - now, self._clock.wall()))
 
     def _start_polls(self, now: float, requests: asyncio.TaskGroup) -> None:
-        while self._quota.poll_at(now) <= now and (due := self._listing.pick(now)) is not None:
-            self._quota.poll_sent(now)
-            self._requests += 1
-            if isinstance(due, Page):
-                covered = list(due.entries)
-                due.requests, due.sent_at = due.requests + 1, now
-                request = requests.create_task(self._poll_page(due, covered))
-            else:
-                covered = [due]
-                request = due.request = requests.create_task(self._poll_export(due))
-            request.add_done_callback(partial(self._poll_ended, due))
-            self._mark_last_poll(covered, now)
+        for is_spare in (False, True):
+            while (
+                self._quota.poll_at(now, is_spare=is_spare) <= now
+                and (target := self._map.pick(now, is_spare=is_spare)) is not None
+            ):
+                self._send(target, now, requests)
 
-    def _mark_last_poll(self, covered: list[Entry], now: float) -> None:
-        for entry in covered:
-            for waiter in entry.waiters:
-                if now >= waiter.deadline:
-                    waiter.ends = now + LAST_POLL
-                    self._at_last_poll.append(waiter)
+    def _next_poll(self, now: float) -> float:
+        return min(
+            max(self._map.next_due(is_spare=is_spare), self._quota.poll_at(now, is_spare=is_spare))
+            for is_spare in (False, True)
+        )
 
-    def _poll_ended(self, polled: Page | Entry, _request: asyncio.Task[None]) -> None:
+    def _send(self, target: Page | Entry, now: float, requests: asyncio.TaskGroup) -> None:
+        self._quota.poll_sent(now)
+        self._requests += 1
+        self._under_way += 1
+        covered = self._map.asked(target, now)
+        request = requests.create_task(self._poll(target, covered))
+        request.add_done_callback(partial(self._poll_ended, target))
+
+    def _poll_ended(self, target: Page | Entry, _request: asyncio.Task[None]) -> None:
+        self._under_way -= 1
         self._quota.poll_ended()
-        if isinstance(polled, Page):
-            polled.requests -= 1
-        else:
-            polled.request = None
-            if polled.waiters:
-                self._listing.reschedule(polled)  # the queue skips an entry while its request is under way
+        self._map.ended(target)
         self._changed.set()
 
-    def _end_overdue(self, now: float) -> None:
-        while self._by_deadline and self._by_deadline[0].deadline <= now:
-            waiter = heapq.heappop(self._by_deadline)
-            if waiter.ends <= now and waiter.is_pending:
-                self._time_out(waiter)
-        late = [waiter for waiter in self._at_last_poll if waiter.ends <= now]
-        for waiter in late:
-            self._at_last_poll.remove(waiter)
-            if waiter.is_pending:
-                self._time_out(waiter)
+    def _reach_deadlines(self, now: float, requests: asyncio.TaskGroup) -> None:
+        """End each wait whose time is over, once its last poll has had a second to be answered."""
+        while self._ends and self._ends[0].ends <= now:
+            waiter = heapq.heappop(self._ends)
+            if not waiter.is_pending:
+                continue
+            target = self._map.target(waiter.entry)
+            if target.is_idle or now >= target.sent_at + LAST_POLL:
+                if not self._may_send_last(waiter, target, now):
+                    self._time_out(waiter)
+                    continue
+                self._send(target, now, requests)
+            waiter.ends = target.sent_at + LAST_POLL
+            heapq.heappush(self._ends, waiter)
 
-    def _drop_ended_deadlines(self) -> None:
+    def _may_send_last(self, waiter: Waiter, target: Page | Entry, now: float) -> bool:
+        """Whether to send a poll at the deadline: within the share, or if the wait would end without any."""
+        if not waiter.is_asked:
+            return self._quota.allows_last_poll(now)
+        if not target.is_idle or waiter.ends > waiter.deadline:
+            return False  # it was sent
+        is_allowed = self._quota.poll_at(now) <= now
+        return is_allowed or (self._quota.is_paused(now) and self._quota.allows_last_poll(now))
+
+    def _drop_ended(self) -> None:
         """Keep the heap in proportion to the pending waits: deadlines may be far away."""
-        if len(self._by_deadline) >= self._most_deadlines:
-            self._by_deadline = [waiter for waiter in self._by_deadline if waiter.is_pending]
-            heapq.heapify(self._by_deadline)
-            self._most_deadlines = 2 * len(self._by_deadline) + 100
-
-    def _next_end(self) -> float:
-        deadlines = [waiter.deadline for waiter in self._by_deadline[:1]]
-        return min([*deadlines, *(waiter.ends for waiter in self._at_last_poll)], default=math.inf)
+        if len(self._ends) >= self._most_ends:
+            self._ends = [waiter for waiter in self._ends if waiter.is_pending]
+            heapq.heapify(self._ends)
+            self._most_ends = 2 * len(self._ends) + 100
 
     def _time_out(self, waiter: Waiter) -> None:
         error = WaitTimeoutError(
@@ -305,102 +314,106 @@ class Watcher:
             polls=waiter.polls,
             last_export=waiter.latest,
             last_error=waiter.last_error,
+            held_back_by=self._held_back_by(waiter),
         )
         self._finish(waiter, error)
 
-    def _emit_round(self, next_due: float | None) -> None:
+    def _held_back_by(self, waiter: Waiter) -> str | None:
+        """Why the export has not been polled at the end of the wait."""
+        now, polled_at = self._clock.monotonic(), waiter.entry.polled_at
+        if polled_at is not None and polled_at >= waiter.deadline - _SLACK:
+            return None
+        target = self._map.target(waiter.entry)
+        if waiter.is_asked and not target.is_idle:
+            return f"the last poll has had no response for {now - target.sent_at:.1f} s"
+        return self._quota.held_back_by(now, self._clock.wall())
+
+    def _end_round(self, next_due: float | None) -> None:
         requests, returned = self._requests, self._returned
         if not returned:
             return
         self._requests = self._returned = 0
-        self._emit(
+        self._events.append(
             RoundCompleted(
                 requests=requests,
                 seen=returned,
-                pending=len(self._entries),
+                pending=len(self._map.entries),
                 remaining=self._quota.remaining,
-                next_due=next_due,
+                next_due=next_due if self._map.entries else None,
             )
         )
 
-    async def _poll_export(self, entry: Entry) -> None:
+    async def _poll(self, target: Page | Entry, covered: list[Entry]) -> None:
         try:
-            export = await self._poller.get(entry.export_id)
-        except VoucherifyExportsError as error:
-            self._handle_error(entry, error)
-        else:
-            self._handle_export(entry, export, by_itself=True)
-            if self._doubts_list:
-                self._doubts_list = False
-                self._listing.isolate_all()
-        if entry.waiters:
-            self._listing.entry_polled(entry, self._clock.monotonic())
-
-    async def _poll_page(self, page: Page, covered: list[Entry]) -> None:
-        try:
-            shown = await self._poller.list_page(page.number)
-        except VoucherifyExportsError as error:
-            self._handle_page_error(page, covered, error)
-            return
-        self._doubts_list = False
-        now = self._clock.monotonic()
-        for export in shown.exports:
-            entry = self._entries.get(export.id)
-            if entry is not None:
-                self._listing.found(entry, page, now)
-                self._handle_export(entry, export, by_itself=False)
-        self._listing.page_polled(page, covered, shown, now)
-
-    def _handle_page_error(self, page: Page, covered: list[Entry], error: VoucherifyExportsError) -> None:
-        """A failed page ends waits only for wrong credentials; GETs replace a list that cannot be used."""
-        is_unusable = not (_may_pass(error) or isinstance(error, AuthenticationError))
-        for entry in [entry for entry in covered if entry.waiters]:
-            if is_unusable or isinstance(error, InvalidResponseError):
-                self._count_failure(entry, error)
-                self._listing.isolate(entry)
+            response: Export | ExportPage
+            if isinstance(target, Page):
+                response = await self._poller.list_page(target.number)
             else:
-                self._handle_error(entry, error)
-        self._listing.failed(page, self._clock.monotonic())
-        if page.entries:
-            # Whether only the list fails, or everything, shows in a GET for one of its exports.
-            self._listing.isolate(next(iter(page.entries)))
-            self._doubts_list = True
+                response = await self._poller.get(target.export_id)
+        except VoucherifyExportsError as error:
+            self._handle_failure(target, covered, error)
+        else:
+            self._handle_response(target, covered, response)
+        self._emit_events()
 
-    def _count_failure(self, entry: Entry, error: VoucherifyExportsError) -> list[Waiter]:
-        for waiter in entry.waiters:
+    def _handle_response(
+        self, target: Page | Entry, covered: list[Entry], response: Export | ExportPage
+    ) -> None:
+        now = self._clock.monotonic()
+        if isinstance(target, Page) and isinstance(response, ExportPage):
+            for entry, export in self._map.listed(target, covered, response, now):
+                self._handle_export(entry, export, by_itself=False)
+        elif isinstance(target, Entry) and isinstance(response, Export):
+            # After a cancellation, somebody may wait for the same export again.
+            entry = self._map.entries.get(response.id, target)
+            self._map.got(entry, response, now)
+            self._handle_export(entry, response, by_itself=True)
+
+    def _handle_failure(
+        self, target: Page | Entry, covered: list[Entry], error: VoucherifyExportsError
+    ) -> None:
+        now = self._clock.monotonic()
+        is_lasting = not _may_pass(error)
+        if isinstance(target, Page):
+            # What is wrong only with the list, such as a missing permission, ends no wait: GETs follow.
+            is_unusable = is_lasting and not isinstance(error, _LASTING_EVERYWHERE)
+            self._map.not_listed(target, covered, now, is_unusable=is_unusable)
+        else:
+            self._map.not_got(target, now)
+            is_unusable = False
+            is_lasting = is_lasting and not self._may_appear(target, error, now)
+        for waiter in [waiter for entry in covered for waiter in entry.waiters]:
             waiter.polls += 1
             waiter.last_error = error
-        return list(entry.waiters)
-
-    def _handle_error(self, entry: Entry, error: VoucherifyExportsError) -> None:
-        for waiter in self._count_failure(entry, error):
-            if _may_pass(error):
-                self._schedule_next(waiter)
-            else:
+            if is_lasting and not is_unusable:
                 self._finish(waiter, _own_copy(error))
-        if entry.waiters:
-            self._listing.reschedule(entry)
+            elif not is_unusable:
+                self._schedule_next(waiter, now)
+
+    def _may_appear(self, entry: Entry, error: VoucherifyExportsError, now: float) -> bool:
+        """Whether an export that was not found is too new to have been deleted."""
+        created = self._created.get(entry.export_id, -math.inf)
+        return isinstance(error, ExportNotFoundError) and now - created < self._read_lag
 
     def _handle_export(self, entry: Entry, export: Export, *, by_itself: bool) -> None:
+        now = self._clock.monotonic()
         self._returned += 1
         for waiter in entry.waiters:
             waiter.polls += 1
         if export.is_done and export.result_url is None:
-            self._handle_missing_result(entry, export, by_itself)
+            self._handle_missing_result(entry, export, now, by_itself)
             return
-        entry.lacked_result = False
-        if rank(export.status) >= rank(entry.status):
-            if export.status is not entry.status:
-                self._emit(StatusChanged(export_id=export.id, previous=entry.status, status=export.status))
-            entry.latest = export
+        previous = entry.status
+        if entry.learn(export, now - self._age(export)):
+            self._events.append(StatusChanged(export_id=export.id, previous=previous, status=export.status))
         for waiter in list(entry.waiters):
             waiter.learn(export)
             if export.is_finished:
                 self._finish(waiter, export)
             else:
-                self._schedule_next(waiter)
+                self._schedule_next(waiter, now)
 
-    def _handle_missing_result(self, entry: Entry, export: Export, by_itself: bool) -> None:
+    def _handle_missing_result(self, entry: Entry, export: Export, now: float, by_itself: bool) -> None:
         """DONE without a result: one more GET, and then an error."""
         gave_up, entry.lacked_result = entry.lacked_result and by_itself, True
         for waiter in list(entry.waiters):
@@ -409,23 +422,67 @@ class Watcher:
                 text = f"Export {export.id}: {problem}, also in a second poll; ask Voucherify's support"
                 self._finish(waiter, InvalidResponseError(text, problem=problem))
             else:
-                self._schedule_next(waiter)
+                self._schedule_next(waiter, now)
         if entry.waiters:
-            self._listing.isolate(entry)
+            self._map.isolate(entry)
 
-    def _schedule_next(self, waiter: Waiter) -> None:
-        """No poll follows the one at the deadline."""
-        if waiter.ends > waiter.deadline:
+    def _age(self, export: Export) -> float:
+        """Seconds since the export was created; 0 if the clocks of the server and of this machine differ."""
+        return max(0.0, self._clock.wall() - export.created_at.timestamp())
+
+    def _schedule_next(self, waiter: Waiter, now: float) -> None:
+        """No poll follows the one at the deadline. A wait strategy that fails ends its own wait."""
+        if now >= waiter.deadline - _SLACK:
             self._time_out(waiter)
-        else:
-            waiter.schedule_poll(self._clock.monotonic())
+            return
+        with _Failure() as failure:
+            waiter.schedule_poll(now)
+        if failure.error is not None:
+            self._finish(waiter, failure.error)
+
+    def check(self) -> None:
+        """Assert that whoever waits is served: there is a task, a place for each export, and an end."""
+        self._map.check()
+        waiters = self._waiters()
+        assert self._task is not None or not waiters, "nothing runs for those who wait"
+        ends = set(self._ends)
+        for waiter in waiters:
+            assert waiter.outcome is None, "a wait that has ended is still served"
+            assert waiter.deadline == math.inf or waiter in ends, "a wait has no end"
+
+
+class _Failure:
+    """Catches whatever a caller's own function raises, so that it ends nobody else's wait.
+
+    The function runs in the watcher's task, where any exception would end all waits. It is synchronous, so
+    a `CancelledError` is its own as well, and nobody's cancellation.
+    """
+
+    error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.error = error
+        return isinstance(error, Exception | asyncio.CancelledError)
+
+
+def _first_pause(known: Export, age: float, policy: PollPolicy) -> float:
+    """Seconds before the first poll: an export that was just created is not polled at once."""
+    pause = policy.delay(1, known)
+    return pause if known.status is ExportStatus.SCHEDULED and age < pause else 0.0
 
 
 def _may_pass(error: VoucherifyExportsError) -> bool:
     """Whether a later poll may succeed."""
     if isinstance(error, ApiError):
         return isinstance(error, RateLimitedError | ServerError) or error.status == 408
-    return isinstance(error, TransportError | InvalidResponseError)
+    if isinstance(error, TransportError):
+        return not error.is_permanent
+    return isinstance(error, InvalidResponseError)
 
 
 def _own_copy(error: VoucherifyExportsError) -> VoucherifyExportsError:
