@@ -3,7 +3,7 @@ import math
 import pytest
 from virtual import EPOCH
 
-from voucherify_exports._api.quota import Quota, spent_error
+from voucherify_exports._api.quota import PATIENCE, Quota, spent_error
 
 
 def report_headers(
@@ -78,9 +78,18 @@ class TestPolling:
         quota = Quota(0.5)
         assert quota.poll_at(0) == 0
         quota.poll_sent(0)
-        assert quota.poll_at(0) == math.inf
+        assert quota.poll_at(0) == PATIENCE
         quota.poll_ended()
         assert quota.poll_at(0) == 0
+
+    def test_a_poll_without_a_response_delays_the_next_ones_for_some_seconds(self) -> None:
+        """The first request, and the first of a window, may hang: the others do not wait for its end."""
+        quota = Quota(0.5)
+        quota.poll_sent(0)
+        assert quota.poll_at(3) == PATIENCE
+        quota.poll_sent(PATIENCE)
+        assert quota.poll_at(PATIENCE) == 2 * PATIENCE
+        assert quota.poll_at(60) == 60
 
     def test_one_poll_at_a_time_after_a_refusal(self) -> None:
         """After the delay of a refusal, one poll is sent first."""
@@ -89,7 +98,7 @@ class TestPolling:
         quota.refused(1, 60)
         assert quota.poll_at(61) == 61
         quota.poll_sent(61)
-        assert quota.poll_at(61) == math.inf
+        assert quota.poll_at(61) == 61 + PATIENCE
 
     def test_is_not_paced_without_headers(self) -> None:
         """Without a limit in the response, only the policy paces polls."""
@@ -180,7 +189,7 @@ class TestPolling:
         poll(quota, 0, 100, 90)
         assert quota.poll_at(60) == 60
         quota.poll_sent(60)
-        assert quota.poll_at(60) == math.inf
+        assert quota.poll_at(60) == 60 + PATIENCE
         report_headers(quota, 60, 100, refilled)
         quota.poll_ended()
 
@@ -239,6 +248,214 @@ class TestPolling:
         poll(quota, 0, 1, 0, 60)
         assert quota.poll_at(0) == 60
         assert quota.poll_at(60) == 60
+
+
+class TestNewerResponses:
+    """What a newer response says replaces what an older one said."""
+
+    def test_a_window_that_ends_sooner(self) -> None:
+        """A time that was too far away does no harm after the next response."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 99, 3_000)
+        assert quota.poll_at(0) == pytest.approx(3_000 / 50)
+        poll(quota, 2, 100, 98, 58)
+
+        assert quota.poll_at(2) == pytest.approx(2 + 58 / 49)
+
+    def test_a_quota_that_is_not_spent(self) -> None:
+        """A response with requests left ends the delay of an earlier one without any."""
+        quota = Quota(0.5)
+        report_headers(quota, 0, 100, 0, 3_000)
+        assert quota.opens_at(1) == 3_000
+        report_headers(quota, 1, 100, 50, 59)
+
+        assert quota.opens_at(1) == 1
+
+    def test_a_response_from_before_the_window(self) -> None:
+        """A response that was overtaken by the first one of a new window is ignored."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 1, 60)
+        poll(quota, 60, 100, 99, 60)
+        report_headers(quota, 61, 100, 0, -1)
+
+        assert quota.remaining == 99
+        assert quota.opens_at(61) == 61
+
+    @pytest.mark.parametrize("shift", [-1, 0, 1])
+    def test_responses_that_overtake_each_other(self, shift: int) -> None:
+        """In one window, the smallest number that the requests under way allow is the newest."""
+        quota = Quota(0.5)
+        for _ in range(3):
+            quota.sent()
+        report_headers(quota, 0, 100, 10, 60)
+        report_headers(quota, 1, 100, 13, 59 + shift)
+        assert quota.remaining == 10
+        report_headers(quota, 1, 100, 14, 59 + shift)
+        assert quota.remaining == 14
+
+    def test_a_spent_window_stays_spent(self) -> None:
+        """A response that was overtaken does not open a spent window again."""
+        quota = Quota(0.5)
+        quota.sent()
+        report_headers(quota, 0, 100, 0, 60)
+        report_headers(quota, 1, 100, 1, 59)
+
+        assert quota.opens_at(1) == 60
+
+    def test_headers_that_cease(self) -> None:
+        """If responses no longer have the headers, only the policies pace polls after the window."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 1, 60)
+        quota.answered(30, None, None, None)
+        assert quota.poll_at(30) == 60
+        quota.answered(60, None, None, None)
+
+        assert quota.remaining is None
+        assert quota.poll_at(60) == 60
+        quota.poll_sent(60)
+        assert quota.poll_at(60) == 60
+
+    def test_a_time_after_responses_without_one(self) -> None:
+        """The end of a window that a response names replaces the one that was assumed."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 99, 0)
+        poll(quota, 1, 100, 98, 3_599)
+        assert quota.poll_at(1) == pytest.approx(1 + 3_599 / 50)
+
+    def test_responses_without_a_time_after_the_end(self) -> None:
+        """After the window that a response named, the next one is assumed to last a minute again."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 0, 60)
+        poll(quota, 60, 100, 99, 0)
+        assert quota.opens_at(60) == 60
+        assert quota.poll_at(60) == pytest.approx(60 + 60 / 50)
+
+
+class TestUnnamedRefusals:
+    def test_have_no_named_end(self) -> None:
+        """The client's own pause delays requests, but no response named its end."""
+        quota = Quota(0.5)
+        quota.refused(10, None)
+
+        assert quota.opens_at(10) == quota.poll_at(10) == 11
+        assert quota.named_opening(10) == 10
+        assert quota.is_paused(10)
+        assert not quota.is_paused(11)
+
+    def test_with_a_named_end_that_is_later(self) -> None:
+        """The later of the two counts."""
+        quota = Quota(0.5)
+        quota.refused(10, None)
+        quota.refused(10, 5)
+
+        assert quota.opens_at(10) == quota.named_opening(10) == 15
+        assert not quota.is_paused(10)
+
+    def test_do_not_shorten_each_other(self) -> None:
+        """A pause that restarts does not end before the one before."""
+        quota = Quota(0.5)
+        for _ in range(3):
+            quota.refused(0, None)
+        quota.accepted()
+        quota.refused(1, None)
+
+        assert quota.opens_at(1) == 4
+
+
+class TestSparePolls:
+    def test_are_a_quarter_of_the_share(self) -> None:
+        """Beyond the policies, polls may use 12.5 of the 50 requests that polling may use in a minute."""
+        quota, now, sent = Quota(0.5), 0.0, 0
+        while now < 60:
+            sent += 1
+            poll(quota, now, 100, 100 - sent, 60 - now)
+            now = quota.poll_at(now, is_spare=True)
+
+        assert sent == 12
+
+    def test_need_the_headers(self) -> None:
+        """Without headers the policies alone decide."""
+        quota = Quota(0.5)
+        assert quota.poll_at(0, is_spare=True) == math.inf
+        quota.answered(0, None, None, None)
+        assert quota.poll_at(0, is_spare=True) == math.inf
+
+    def test_wait_as_other_polls_do(self) -> None:
+        """A spent quota and the end of a window delay them as well."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 99, 60)
+        quota.refused(1, 30)
+        assert quota.poll_at(1, is_spare=True) == 31
+
+
+class TestLastPolls:
+    def test_do_not_count_the_share(self) -> None:
+        """A wait that would end without a poll gets one while any request is left."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 1, 60)
+        assert quota.poll_at(1) == 60
+        assert quota.allows_last_poll(1)
+        quota.poll_sent(1)
+        assert not quota.allows_last_poll(1)
+
+    def test_are_allowed_while_nothing_is_known(self) -> None:
+        """Before any response, and after the end of a window, they are allowed."""
+        quota = Quota(0.5)
+        assert quota.allows_last_poll(0)
+        quota.poll_sent(0)
+        assert quota.allows_last_poll(0)
+        poll(quota, 0, 100, 0, 60)
+        assert not quota.allows_last_poll(59)
+        assert quota.allows_last_poll(60)
+
+    def test_wait_for_a_time_that_a_response_named(self) -> None:
+        """Before that time nothing is sent."""
+        quota = Quota(0.5)
+        quota.refused(0, 30)
+        assert not quota.allows_last_poll(29)
+        assert quota.allows_last_poll(30)
+
+    def test_are_one_at_a_time_after_an_unnamed_refusal(self) -> None:
+        """The client's own pause does not delay them, unless one is under way."""
+        quota = Quota(0.5)
+        quota.refused(0, None)
+        assert quota.allows_last_poll(0.5)
+        quota.poll_sent(0.5)
+        assert not quota.allows_last_poll(0.5)
+        assert quota.allows_last_poll(1)
+
+
+class TestHeldBackBy:
+    def test_a_spent_quota(self) -> None:
+        """The reason has the time at which requests are allowed again."""
+        quota = Quota(0.5)
+        quota.refused(100, 90)
+        assert quota.held_back_by(100, EPOCH) == "the project's quota is spent until 00:01:30 UTC"
+        assert quota.held_back_by(100, 253402300799.0) == ("the project's quota is spent until a later time")
+
+    def test_a_pause(self) -> None:
+        """A 429 that names no time is a reason of its own."""
+        quota = Quota(0.5)
+        quota.refused(0, None)
+        assert "named no time" in quota.held_back_by(0.5, EPOCH)
+
+    def test_a_poll_that_has_no_response(self) -> None:
+        """Before the first response, the poll that is under way is the reason."""
+        quota = Quota(0.5)
+        quota.poll_sent(0)
+        assert "no response yet" in quota.held_back_by(1, EPOCH)
+        quota.answered(1, None, None, None)
+        assert "no response yet" in quota.held_back_by(1, EPOCH)
+        report_headers(quota, 1, 100, 99, 60)
+        assert "no response yet" in quota.held_back_by(61, EPOCH)
+
+    def test_the_share(self) -> None:
+        """The reason has the time of the next poll."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 99, 3_600)
+        assert quota.held_back_by(2, EPOCH + 2) == (
+            "the share of the quota that polling may use allows the next poll at 00:01:12 UTC"
+        )
 
 
 class TestSpentError:

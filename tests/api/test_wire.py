@@ -327,6 +327,42 @@ class TestRetryDelay:
         assert retry_delay(response(headers=headers)) == 45
 
 
+class TestTimesThatCannotBeMeant:
+    """No window of Voucherify is longer than an hour, so such a header counts as missing."""
+
+    @pytest.mark.parametrize(
+        "retry_after",
+        [f"{NOW + 30:.0f}", "30000", f"{NOW * 1000:.0f}", "3611", "Fri, 02 Jan 2026 00:00:00 GMT"],
+        ids=["an epoch", "milliseconds", "an epoch in milliseconds", "over an hour", "a day"],
+    )
+    def test_retry_after(self, retry_after: str) -> None:
+        """Another header is used if there is one."""
+        headers = {"Date": DATE, "Retry-After": retry_after}
+        assert retry_delay(response(headers=headers)) is None
+        assert retry_delay(response(headers={**headers, "X-Rate-Limit-Retry": f"{NOW + 45:.0f}"})) == 45
+
+    @pytest.mark.parametrize(
+        ("resets_at", "date"),
+        [
+            (f"{NOW * 1000 + 45000:.0f}", DATE),
+            (f"{NOW + 86400:.0f}", DATE),
+            (f"{NOW + 45:.0f}", "Wed, 31 Dec 2025 00:00:00 GMT"),
+        ],
+        ids=["milliseconds", "a day ahead", "a date a day behind"],
+    )
+    def test_rate_limit_retry(self, resets_at: str, date: str) -> None:
+        """Neither the quota nor the event gets the time."""
+        odd = response(headers={"X-Rate-Limit-Retry": resets_at, "Date": date})
+
+        assert allowance_from(odd)[2] is None
+        assert retry_delay(odd) is None
+        assert _rate_limit(odd).resets_at is None
+
+    def test_an_hour(self) -> None:
+        """The longest window counts, also when clocks differ by some seconds."""
+        assert retry_delay(response(headers={"Date": DATE, "Retry-After": "3610"})) == 3610
+
+
 def _rate_limit(with_headers: Response) -> RateLimit:
     return rate_limit_from(with_headers, allowance_from(with_headers))
 

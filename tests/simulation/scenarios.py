@@ -19,7 +19,7 @@ HOUR_100 = Plan(100, 3600)
 
 # Waiters, plan, and the upper limits: requests, mean delay and 95 % delay in seconds.
 ROWS: list[tuple[int, Plan, int, float, float]] = [
-    (1, MINUTE_100, 20, 30.0, 30.0),
+    (1, MINUTE_100, 20, 12.0, 12.0),
     (100, MINUTE_100, 120, 2.5, 8.0),
     (1_000, MINUTE_100, 450, 7.0, 13.0),
     (1_000, MINUTE_2000, 1_200, 2.2, 6.0),

@@ -1,11 +1,13 @@
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from samples import running
 
 from voucherify_exports import Export, ExportPage, PollPolicy
-from voucherify_exports._waiting.listing import Listing, Page
+from voucherify_exports._api.quota import PATIENCE
+from voucherify_exports._waiting.listing import Page, PageMap
 from voucherify_exports._waiting.waiter import Entry, Inbox, Waiter
 
 POLICY = PollPolicy(initial=2, factor=2, max=60, jitter=0)
@@ -18,136 +20,290 @@ def export(number: int) -> Export:
     return Export.from_dict(running(id=f"exp_{number}", created_at=created_at))
 
 
-def entry(
-    number: int, *, due: float = 0.0, delay: float = 2.0, deadline: float = math.inf, known: bool = False
-) -> Entry:
-    """An awaited export with one waiter."""
-    entry = Entry(f"exp_{number}", latest=export(number) if known else None)
-    waiter = Waiter(entry, Inbox(), POLICY, 0.0, deadline, due, deadline, delay=delay)
-    entry.waiters.append(waiter)
-    return entry
-
-
-def listing_with(*entries: Entry) -> Listing:
-    """A listing that expects these exports."""
-    listing = Listing()
-    for entry in entries:
-        listing.add(entry, 0.0)
-    return listing
-
-
-def response_of(start: int, *, total: int = 1_000, without: int = -1) -> ExportPage:
-    """A page with a hundred exports from this number on, `without` one of them."""
-    numbers = [number for number in range(start, start + 100) if number != without]
+def response_of(start: int, *, count: int = 100, total: int = 1_000, without: int = -1) -> ExportPage:
+    """A page with the exports from this number on, `without` one of them."""
+    numbers = [number for number in range(start, start + count) if number != without]
     return ExportPage(exports=tuple(map(export, numbers)), total=total)
 
 
-def due_page(listing: Listing, now: float = 0.0) -> Page:
-    """The poll to send next, which must be of a page."""
-    due = listing.pick(now)
-    assert isinstance(due, Page)
-    return due
+class Awaited:
+    """A map of pages with waits for the exports with these numbers; the rules hold after every step."""
+
+    def __init__(self, *numbers: int, known: bool = False, policy: PollPolicy = POLICY) -> None:
+        self.map = PageMap()
+        self.policy = policy
+        for number in numbers:
+            self._join(number, 0.0, known, 0.0)
+        self.map.check()
+
+    def wait(self, number: int, *, due: float = 0.0, known: bool = False, created: float = 0.0) -> Waiter:
+        waiter = self._join(number, due, known, created)
+        self.map.check()
+        return waiter
+
+    def _join(self, number: int, due: float, known: bool, created: float) -> Waiter:
+        waiter = Waiter(Inbox(), self.policy, 0.0, math.inf, due)
+        self.map.joined(waiter, f"exp_{number}", export(number) if known else None, created)
+        return waiter
+
+    def entry(self, number: int) -> Entry:
+        return self.map.entries[f"exp_{number}"]
+
+    def pick(self, now: float, *, is_spare: bool = False) -> str | None:
+        """What to request: the number of a page, or an id."""
+        target = self.map.pick(now, is_spare=is_spare)
+        self.map.check()
+        return None if target is None else _name(target)
+
+    def ask(self, now: float) -> Page | Entry:
+        target = self.map.pick(now)
+        assert target is not None
+        self.map.asked(target, now)
+        self.map.check()
+        return target
+
+    def poll(self, now: float, shown: ExportPage | None = None) -> str:
+        """Send the poll that is due, whose response has these exports; `None`: it fails."""
+        return self.respond(self.ask(now), now, shown)
+
+    def get(self, number: int, now: float, shown: ExportPage | None = None) -> None:
+        """Send a GET for this export, due or not."""
+        self.map.asked(self.entry(number), now)
+        self.respond(self.entry(number), now, shown)
+
+    def get_page(self, number: int, now: float, shown: ExportPage | None = None) -> None:
+        """Request this page, whether it is due or not."""
+        page = self.map._pages[number]
+        self.map.asked(page, now)
+        self.respond(page, now, shown)
+
+    def respond(self, target: Page | Entry, now: float, shown: ExportPage | None) -> str:
+        covered = list(target.entries) if isinstance(target, Page) else [target]
+        if isinstance(target, Page) and shown is not None:
+            listed = self.map.listed(target, covered, shown, now)
+            assert {entry.export_id for entry, _ in listed} <= {each.id for each in shown.exports}
+        elif isinstance(target, Page):
+            self.map.not_listed(target, covered, now, is_unusable=False)
+        elif shown is not None:
+            self.map.got(target, shown.exports[0], now)
+        else:
+            self.map.not_got(target, now)
+        self.map.ended(target)
+        for entry in covered:
+            for waiter in entry.waiters:
+                waiter.polls += 1
+                waiter.schedule_poll(now)
+        self.map.check()
+        return _name(target)
+
+    def places(self, numbers: Sequence[int]) -> list[int | None]:
+        """The page of each export, `None` in the queue."""
+        places = [self.entry(number).place for number in numbers]
+        return [place.number if isinstance(place, Page) else None for place in places]
+
+
+def _name(target: Page | Entry) -> str:
+    return f"page {target.number}" if isinstance(target, Page) else target.export_id
 
 
 class TestPick:
     def test_one_export_gets_a_get(self) -> None:
         """A page for one export costs the same as a GET and may not contain it."""
-        single = entry(1)
-
-        assert listing_with(single).pick(0) is single
+        assert Awaited(1).pick(0) == "exp_1"
 
     def test_two_exports_get_a_page(self) -> None:
         """From two exports on, a page is cheaper."""
-        assert due_page(listing_with(entry(1), entry(2))).number == 1
+        assert Awaited(1, 2).pick(0) == "page 1"
 
     def test_nothing_is_due_before_its_time(self) -> None:
         """A poll is not picked before it is due, and its due time is known."""
-        listing = listing_with(entry(1, due=5), entry(2, due=7))
+        awaited = Awaited()
+        awaited.wait(1, due=5)
+        awaited.wait(2, due=7)
 
-        assert listing.pick(4.9) is None
-        assert listing.next_due() == 5
-        assert due_page(listing, 5).number == 1
+        assert awaited.pick(4.9) is None
+        assert awaited.map.next_due() == 5
+        assert awaited.pick(5) == "page 1"
 
-    def test_an_empty_listing(self) -> None:
-        """An empty listing is never due."""
-        assert Listing().pick(0) is None
-        assert Listing().next_due() == math.inf
+    def test_nothing_is_awaited(self) -> None:
+        """Without waits nothing is ever due."""
+        assert Awaited().pick(0) is None
+        assert Awaited().map.next_due() == math.inf
 
     def test_more_exports_than_one_page(self) -> None:
         """250 exports are on at least three pages, all of which can be requested at once."""
-        listing = listing_with(*(entry(number) for number in range(250)))
-        numbers = []
-        while (due := listing.pick(0)) is not None:
-            assert isinstance(due, Page)
-            due.requests, due.sent_at = 1, 0.0
-            numbers.append(due.number)
+        awaited = Awaited(*range(250))
 
-        assert numbers == [1, 2, 3]
+        assert [_name(awaited.ask(0)) for _ in range(3)] == ["page 1", "page 2", "page 3"]
+        assert awaited.pick(0) is None
 
     def test_the_most_urgent_page_goes_first(self) -> None:
         """The page with more exports, or a longer time since its last poll, is polled first."""
-        listing = listing_with(*(entry(number) for number in range(150)))
-        page = due_page(listing, 10)
-        listing.page_polled(page, list(page.entries), response_of(0), 10)
+        awaited = Awaited(*range(150))
+        assert awaited.poll(10, response_of(0)) == "page 1"
 
-        assert due_page(listing, 12).number == 2
+        assert awaited.pick(12) == "page 2"
 
     def test_a_slow_response_gets_one_parallel_request(self) -> None:
         """After five seconds a page is requested a second time, and not a third time."""
-        listing = listing_with(entry(1), entry(2))
-        page = due_page(listing)
-        page.requests, page.sent_at = 1, 0.0
+        awaited = Awaited(1, 2)
+        awaited.ask(0)
 
-        assert listing.pick(4.9) is None
-        assert listing.next_due() == 5
-        assert listing.pick(5) is page
-        page.requests, page.sent_at = 2, 5.0
-        assert listing.pick(1000) is None
+        assert awaited.pick(4.9) is None
+        assert awaited.map.next_due() == PATIENCE
+        assert _name(awaited.ask(PATIENCE)) == "page 1"
+        assert awaited.pick(1_000) is None
+        assert awaited.map.next_due() == math.inf
+
+    @pytest.mark.parametrize("is_queued", [False, True])
+    def test_a_slow_get_gets_one_parallel_get(self, is_queued: bool) -> None:
+        """The same holds for a GET, of the only export of a page or of one in the queue."""
+        awaited = Awaited(1)
+        if is_queued:
+            awaited.map.isolate(awaited.entry(1))
+        awaited.ask(0)
+
+        assert awaited.pick(4.9) is None
+        assert awaited.map.next_due() == PATIENCE
+        first = awaited.ask(PATIENCE)
+        assert awaited.pick(1_000) is None
+        awaited.map.ended(first)
+        assert awaited.pick(2 * PATIENCE) == "exp_1"
+
+    def test_a_page_under_way_counts_for_its_last_export(self) -> None:
+        """If a page has one export left while it is requested, that gets no GET at the same time."""
+        awaited = Awaited(1, 2)
+        awaited.ask(0)
+        (waiter,) = awaited.entry(2).waiters
+        awaited.map.left(waiter)
+
+        assert awaited.pick(4.9) is None
+        assert awaited.pick(PATIENCE) == "exp_1"
+
+    def test_a_request_without_a_response_delays_no_other(self) -> None:
+        """What has no request under way comes before a parallel request."""
+        awaited = Awaited(*range(100))
+        awaited.ask(0)
+        awaited.wait(100, due=9)
+
+        assert awaited.pick(10) == "exp_100"
+
+    def test_the_more_urgent_of_a_page_and_an_export_is_picked(self) -> None:
+        """The page has more exports, so it is picked first unless its last poll is more recent."""
+        awaited = Awaited(1, 2, 3)
+        awaited.map.isolate(awaited.entry(1))
+        assert awaited.poll(5, response_of(2)) == "page 1"
+        awaited.entry(1).waiters[0].started = 0.0
+
+        assert awaited.pick(11) == "exp_1"
 
 
 class TestDue:
     @pytest.mark.parametrize(("waiting", "due"), [(2, 30.0), (10, 6.0), (30, 2.0), (100, 2.0)])
     def test_n_exports_share_their_polls(self, waiting: int, due: float) -> None:
         """With n waiters of 60 s the page is due every 60 / n s, but not below the first delay."""
-        listing = listing_with(*(entry(number, delay=60) for number in range(waiting)))
-        page = due_page(listing)
-        for awaited in page.entries:
-            listing.found(awaited, page, 0.0)
-        listing.page_polled(page, list(page.entries), response_of(0), 0.0)
+        awaited = Awaited(*range(waiting), policy=PollPolicy(initial=2, wait=lambda _: 60.0))
+        awaited.poll(0, response_of(0))
 
-        assert page.due == pytest.approx(due)
+        assert awaited.map.next_due() == pytest.approx(due)
 
-    def test_a_poll_is_due_at_a_deadline(self) -> None:
-        """At a deadline a poll is due, however recent the last one was."""
-        listing = listing_with(entry(1, delay=60), entry(2, delay=60, deadline=1.0))
-        page = due_page(listing)
-        for awaited in page.entries:
-            listing.found(awaited, page, 0.0)
-        listing.page_polled(page, list(page.entries), response_of(0), 0.0)
+    def test_a_later_wait_is_due_at_once(self) -> None:
+        """A wait that joins has no pause yet, neither for a new export nor for one that is polled already."""
+        for number in (2, 3):
+            awaited = Awaited(1, 2)
+            awaited.poll(0, response_of(0))
+            awaited.wait(number, due=1)
 
-        assert page.due == 1.0
+            assert awaited.map.next_due() == 1
+
+    def test_a_pause_of_zero(self) -> None:
+        """A wait strategy that returns 0 makes its page due as soon as a millisecond has passed."""
+        awaited = Awaited(1, 2, policy=PollPolicy(wait=lambda _: 0))
+        awaited.poll(0, response_of(0))
+
+        assert awaited.map.next_due() == pytest.approx(0.0005)
+
+    def test_the_shortest_pause_counts(self) -> None:
+        """Of several waits for one export, the one with the shortest pause decides."""
+        awaited = Awaited(1, 2, policy=PollPolicy(wait=lambda _: 60.0))
+        awaited.policy = PollPolicy(wait=lambda _: 20.0)
+        awaited.wait(1)
+        awaited.poll(0, response_of(0))
+
+        assert awaited.map.next_due() == pytest.approx(15)
+
+
+class TestSparePolls:
+    @pytest.mark.parametrize(("polled_at", "spare_due"), [(2, 4), (20, 22), (100, 110), (900, 960)])
+    def test_a_tenth_of_the_age(self, polled_at: float, spare_due: float) -> None:
+        """A poll may follow after a tenth of the export's age, but not before the policy's first pause."""
+        awaited = Awaited(1, policy=PollPolicy(initial=2, factor=30, max=60, jitter=0))
+        awaited.get(1, polled_at - 2, response_of(1))
+        awaited.get(1, polled_at, response_of(1))
+
+        assert awaited.map.next_due() == polled_at + 60
+        assert awaited.map.next_due(is_spare=True) == spare_due
+        assert awaited.pick(spare_due - 0.1, is_spare=True) is None
+        assert awaited.pick(spare_due, is_spare=True) == "exp_1"
+
+    def test_the_age_counts_from_the_creation(self) -> None:
+        """An export that was created long before the wait is polled as the policy says."""
+        awaited = Awaited(policy=PollPolicy(initial=2, max=60, jitter=0))
+        awaited.wait(1, created=-300)
+        awaited.poll(0, response_of(1))
+
+        assert awaited.map.next_due() == awaited.map.next_due(is_spare=True) == 2
+
+    def test_a_strategy_of_the_caller_decides_alone(self) -> None:
+        """With `wait` there are no polls beside those that it wants."""
+        awaited = Awaited(1, policy=PollPolicy(wait=lambda _: 60.0))
+        awaited.poll(0, response_of(1))
+
+        assert awaited.map.next_due(is_spare=True) == 60
+
+    @pytest.mark.parametrize(("waiting", "spare_due"), [(10, 2.0), (11, math.inf)])
+    def test_only_while_few_exports_are_awaited(self, waiting: int, spare_due: float) -> None:
+        """Many exports share their polls anyway."""
+        policy = PollPolicy(initial=2, max=1_000, factor=500, jitter=0)
+        awaited = Awaited(*range(waiting), policy=policy)
+        awaited.get_page(1, 0, response_of(0))
+        awaited.get_page(1, 2, response_of(0))
+
+        assert awaited.map.next_due() == pytest.approx(2 + 1_000 / waiting)
+        assert awaited.map.next_due(is_spare=True) == spare_due + 2
+        assert (awaited.pick(4, is_spare=True) is None) == (waiting == 11)
 
 
 class TestPolled:
     def test_a_get_for_the_only_export_of_a_page(self) -> None:
         """A GET for the only export of a page counts as a poll of that page."""
-        single = entry(1, delay=8)
-        listing = listing_with(single)
-        listing.entry_polled(single, 10)
+        awaited = Awaited(1)
+        assert awaited.poll(10, response_of(1)) == "exp_1"
 
-        assert listing.next_due() == 18
+        assert awaited.map.next_due() == 12
 
     def test_a_get_for_one_of_several_exports(self) -> None:
         """A GET for one export does not delay the next poll of its page."""
-        listing = listing_with(entry(1), entry(2))
-        page = due_page(listing)
-        for awaited in page.entries:
-            listing.found(awaited, page, 0.0)
-        listing.page_polled(page, list(page.entries), response_of(0), 0.0)
-        due = page.due
-        listing.entry_polled(next(iter(page.entries)), 1.5)
+        awaited = Awaited(1, 2)
+        awaited.poll(0, response_of(0))
+        awaited.map.got(awaited.entry(1), export(1), 1.5)
 
-        assert page.due == due == 2
+        assert awaited.map.next_due() == 2
+
+    def test_an_export_for_which_nobody_waits_any_more(self) -> None:
+        """A response for an export that was left in the meantime changes nothing."""
+        awaited = Awaited(1, 2)
+        page, single = awaited.ask(0), awaited.entry(2)
+        awaited.map.left(single.waiters[0])
+        assert isinstance(page, Page)
+        assert [entry.export_id for entry, _ in awaited.map.listed(page, [single], response_of(1), 1)] == [
+            "exp_1"
+        ]
+        awaited.map.got(single, export(2), 1)
+        awaited.map.not_got(single, 1)
+        awaited.map.check()
+
+        assert list(awaited.map.entries) == ["exp_1"]
 
 
 class TestMissed:
@@ -155,15 +311,18 @@ class TestMissed:
 
     def place_after(self, number: int, page: int = 2, companions: int = 5, total: int = 1_000) -> int | None:
         """The page where the missing export is expected after a poll of page 2."""
-        missing = entry(number, known=True)
-        listing = listing_with(*(entry(100 + other) for other in range(companions - 1)))
-        listing.add(missing, 0.0)
-        polled = Page(page, 0.0)
-        listing._pages[page] = polled
-        for other in list(listing._pages[1].entries):
-            listing._move(other, page, 0.0)
-        listing.page_polled(polled, list(polled.entries), response_of(100, total=total, without=number), 0.0)
-        return missing.page_number
+        awaited = Awaited(*(100 + other for other in range(companions - 1)))
+        awaited.wait(number, known=True)
+        for entry in awaited.map.entries.values():
+            awaited.map._move(entry, page)
+        awaited.map.check()
+        polled, covered = awaited.map._pages[page], list(awaited.map.entries.values())
+        awaited.map.asked(polled, 0.0)
+        awaited.map.listed(polled, covered, response_of(100, total=total, without=number), 0.0)
+        awaited.map.check()
+        assert awaited.entry(number).misses == 1
+        assert not awaited.entry(number).waiters[0].is_asked
+        return awaited.places([number])[0]
 
     def test_an_older_export_is_on_the_next_page(self) -> None:
         """New exports have pushed an older export down the list."""
@@ -186,69 +345,265 @@ class TestMissed:
         """The only export of its page is not searched for on other pages."""
         assert self.place_after(200, companions=1) is None
 
+    def test_the_next_page_is_not_polled_again_at_once(self) -> None:
+        """A page to which an export moves is due after the policy's first pause since its last poll."""
+        awaited = Awaited(1, 2)
+        awaited.wait(500)
+        page, entry = awaited.map._pages[1], awaited.entry(500)
+        awaited.get_page(1, 10, response_of(0))
+        awaited.map._move(entry, 1)
+        assert (entry.misses, page.due) == (1, 12)
+
 
 class TestLocate:
     def test_by_age(self) -> None:
         """An export of known age is expected on the page that contains this age."""
-        listing = listing_with(entry(0), entry(1))
-        for number in (1, 2):
-            listing.page_polled(Page(number, 0.0), [], response_of(100 * (number - 1)), 0.0)
-        for number, page_number in ((50, 1), (150, 2), (250, 3)):
-            known = entry(number, known=True)
-            listing.add(known, 0.0)
-            assert known.page_number == page_number
+        awaited = Awaited(*range(150))
+        assert awaited.poll(0, response_of(0)) == "page 1"
+        assert awaited.poll(0, response_of(100)) == "page 2"
+        for waiter in [entry.waiters[0] for entry in awaited.map.entries.values()]:
+            awaited.map.left(waiter)
+        for number in (50, 150, 250):
+            awaited.wait(number, known=True)
+
+        assert awaited.places([50, 150, 250]) == [1, 2, 3]
+
+    def test_a_page_has_at_most_a_hundred(self) -> None:
+        """New exports fill the pages, since a page cannot contain all of them."""
+        awaited = Awaited(*range(250), known=True)
+
+        assert awaited.places([0, 99, 100, 199, 200, 249]) == [1, 1, 2, 2, 3, 3]
 
     def test_beyond_the_last_page(self) -> None:
-        """An export older than the hundredth page gets GETs."""
-        listing = Listing()
-        listing.page_polled(Page(100, 0.0), [], response_of(9_900, total=20_000), 0.0)
-        old = entry(10_001, known=True)
-        listing.add(old, 0.0)
+        """What does not fit on the hundred pages of the list gets GETs."""
+        awaited = Awaited(*range(10_001))
 
-        assert old.page_number is None
-        assert listing.pick(0) is old
+        assert awaited.places([9_999, 10_000]) == [100, None]
+        awaited.map.listed(awaited.map._pages[100], [], response_of(9_900, total=20_000), 0)
+        awaited.wait(10_001, known=True)
+        assert awaited.places([10_001]) == [None]
 
     def test_an_empty_page(self) -> None:
         """After an empty page, each export that was expected on it gets a GET."""
-        entry_0, entry_1 = entry(0), entry(1)
-        listing = listing_with(entry_0, entry_1)
-        page = due_page(listing)
-        listing.page_polled(page, [entry_0, entry_1], ExportPage(exports=(), total=0), 0.0)
+        awaited = Awaited(0, 1)
+        awaited.poll(0, ExportPage(exports=(), total=0))
 
-        assert (entry_0.page_number, entry_1.page_number) == (None, None)
+        assert awaited.places([0, 1]) == [None, None]
+
+
+class TestListThatIsBehind:
+    def test_a_get_shows_it(self) -> None:
+        """If an export exists that is newer than the list, all that it lacked are expected on it again."""
+        awaited = Awaited(1, 2, 3, known=True)
+        awaited.poll(0, response_of(50))
+        assert awaited.places([1, 2, 3]) == [None] * 3
+
+        assert awaited.poll(2, response_of(2)) in {"exp_1", "exp_2", "exp_3"}
+        assert awaited.places([1, 2, 3]) == [1, 1, 1]
+        assert awaited.map.next_due() <= 4
+
+    def test_exports_of_unknown_age(self) -> None:
+        """The same holds for ids, also if the list is empty."""
+        awaited = Awaited(1, 2, 3)
+        awaited.poll(0, ExportPage(exports=(), total=0))
+        awaited.poll(2, response_of(1))
+
+        assert awaited.places([1, 2, 3]) == [1, 1, 1]
+
+    def test_a_list_that_is_not_behind(self) -> None:
+        """An export that is older than the newest one of the list is missing for another reason."""
+        awaited = Awaited(51, 52, 53)
+        awaited.poll(0, response_of(50, count=1, total=1))
+        awaited.poll(2, response_of(51))
+
+        assert awaited.places([51, 52, 53]) == [None, None, None]
+
+    def test_it_is_polled_less_and_less(self) -> None:
+        """A list that is still behind is polled after 1, 2, 4, 8 … seconds, and GETs are sent instead."""
+        awaited = Awaited(*range(8), policy=PollPolicy(wait=lambda _: 1.0))
+        times = []
+        for now in range(100):
+            while (target := awaited.map.pick(now)) is not None:
+                awaited.map.asked(target, now)
+                is_page = isinstance(target, Page)
+                times += [now] if is_page else []
+                number = 0 if is_page else int(target.export_id.removeprefix("exp_"))
+                awaited.respond(
+                    target, now, ExportPage(exports=(), total=0) if is_page else response_of(number)
+                )
+
+        assert times == [0, 1, 2, 3, 5, 9, 17, 33, 65]
+
+    def test_a_list_that_shows_something_new(self) -> None:
+        """Once the list has changed, it is polled again soon."""
+        awaited = Awaited(1, 2, known=True)
+        for now in (0, 2, 4):
+            awaited.get_page(1, now, response_of(50))
+            awaited.get(1, now, response_of(1))
+        assert awaited.places([1, 2]) == [1, 1]
+        awaited.get_page(1, 6, response_of(50))
+        awaited.get(1, 6, response_of(1))
+        assert awaited.places([1, 2]) == [None, None]
+        awaited.get_page(1, 7, response_of(49))
+        awaited.get(1, 7, response_of(1))
+
+        assert awaited.places([1, 2]) == [1, 1]
+
+
+class TestFailures:
+    def test_one_get_shows_whether_only_the_page_fails(self) -> None:
+        """After a failed page one of its exports gets a GET; if that works, a second failure isolates all."""
+        awaited = Awaited(1, 2, 3)
+        awaited.get_page(1, 0)
+        assert awaited.places([1, 2, 3]) == [None, 1, 1]
+        awaited.get(1, 2, response_of(1))
+        awaited.get_page(1, 3)
+
+        assert awaited.places([2, 3]) == [None, None]
+
+    def test_no_more_gets_while_they_fail_too(self) -> None:
+        """If the GET fails as well, the pages stay, and no second export gets a GET."""
+        awaited = Awaited(1, 2, 3)
+        awaited.get_page(1, 0)
+        awaited.get(1, 2)
+        awaited.get_page(1, 3)
+
+        assert awaited.places([1, 2, 3]) == [None, 1, 1]
+
+    def test_a_page_that_works_again(self) -> None:
+        """One failure now and then isolates one export and no more."""
+        awaited = Awaited(1, 2, 3)
+        awaited.get_page(1, 0)
+        awaited.get(1, 2, response_of(1))
+        awaited.get_page(1, 3, response_of(1))
+        awaited.get_page(1, 20)
+
+        assert awaited.places([1, 2, 3]).count(None) == 1
+
+    def test_a_failure_counts_as_a_poll(self) -> None:
+        """The next poll of the page is due after the pause of the policy."""
+        awaited = Awaited(1, 2, 3)
+        awaited.get_page(1, 10)
+
+        assert awaited.map._pages[1].due == 12
+        assert awaited.entry(2).polled_at == 10
+
+    def test_a_list_that_cannot_be_used(self) -> None:
+        """If the list is forbidden, all exports of the page get GETs, and count as not polled."""
+        awaited = Awaited(1, 2, 3)
+        page = awaited.ask(0)
+        assert isinstance(page, Page)
+        awaited.map.not_listed(page, list(page.entries), 0, is_unusable=True)
+        awaited.map.check()
+
+        assert awaited.places([1, 2, 3]) == [None] * 3
+        assert not any(entry.waiters[0].is_asked for entry in awaited.map.entries.values())
+
+
+class TestTarget:
+    def test_the_page_of_an_export(self) -> None:
+        """The target is the page, or a GET where that is more certain."""
+        awaited = Awaited(1, 2)
+        entry = awaited.entry(1)
+        assert _name(awaited.map.target(entry)) == "page 1"
+        page = awaited.ask(0)
+        assert awaited.map.target(entry) is entry
+        awaited.map.ended(page)
+        entry.missed()
+        assert awaited.map.target(entry) is entry
+        awaited.map.isolate(entry)
+        entry.polled(1)
+        assert awaited.map.target(entry) is entry
+        assert awaited.map.target(awaited.entry(2)) is awaited.entry(2)
 
 
 class TestQueue:
     def test_the_earliest_due_export_is_picked(self) -> None:
         """Exports that get GETs are picked in the order of their due times."""
-        late, early = entry(1, due=9), entry(2, due=4)
-        listing = listing_with(late, early)
-        listing.isolate_all()
+        awaited = Awaited()
+        for number, due in ((1, 9.0), (2, 4.0)):
+            awaited.wait(number, due=due)
+            awaited.map.isolate(awaited.entry(number))
 
-        assert listing.next_due() == 4
-        assert listing.pick(20) is early
+        assert awaited.map.next_due() == 4
+        assert awaited.pick(20) == "exp_2"
 
     def test_outdated_items_are_skipped(self) -> None:
         """A changed due time, or an export that is no longer awaited, is skipped."""
-        rescheduled, removed = entry(1, due=1), entry(2, due=2)
-        listing = listing_with(rescheduled, removed)
-        listing.isolate_all()
-        rescheduled.waiters[0].due = 8
-        listing.reschedule(rescheduled)
-        removed.waiters.clear()
-        listing.remove(removed)
+        awaited = Awaited()
+        waiters = [awaited.wait(number, due=number) for number in (1, 2)]
+        for number in (1, 2):
+            awaited.map.isolate(awaited.entry(number))
+        assert awaited.map.next_due() == 1
+        waiters[0].due = 8
+        awaited.entry(1).changed()
+        awaited.map.left(waiters[1])
 
-        assert listing.pick(7) is None
-        assert listing.next_due() == 8
+        assert awaited.pick(7) is None
+        assert awaited.map.next_due() == 8
 
-    def test_the_more_urgent_of_a_page_and_an_export_is_picked(self) -> None:
-        """The page has more exports, so it is picked first unless its last poll is more recent."""
-        isolated = entry(1)
-        listing = listing_with(entry(2), entry(3), isolated)
-        listing.isolate(isolated)
-        page = due_page(listing, 10)
+    def test_outdated_items_do_not_accumulate(self) -> None:
+        """However often due times change, the queue stays in proportion to its exports."""
+        awaited = Awaited(1)
+        entry = awaited.entry(1)
+        awaited.map.isolate(entry)
+        for due in range(1_000):
+            entry.waiters[0].due = 1_000 + due
+            entry.changed()
+            awaited.map.next_due()
 
-        for awaited in page.entries:
-            listing.found(awaited, page, 5.0)
-        listing.page_polled(page, list(page.entries), response_of(0), 5.0)
-        assert listing.pick(11) is isolated
+        assert len(awaited.map._queue._heap) < 200
+        assert awaited.map.next_due() == 1_999
+
+
+class TestRules:
+    """`check` notices what would leave an export without polls."""
+
+    def broken(self) -> Awaited:
+        return Awaited(*range(120))
+
+    def test_an_entry_in_two_places(self) -> None:
+        """One place per export."""
+        awaited = self.broken()
+        awaited.map._queue.entries[awaited.entry(0)] = None
+        with pytest.raises(AssertionError):
+            awaited.map.check()
+
+    def test_an_entry_in_no_place(self) -> None:
+        """No export without a place."""
+        awaited = self.broken()
+        del awaited.entry(0).place.entries[awaited.entry(0)]
+        with pytest.raises(AssertionError):
+            awaited.map.check()
+
+    def test_a_due_time_that_changed_unnoticed(self) -> None:
+        """Neither a page nor the queue keeps an old due time."""
+        awaited = self.broken()
+        awaited.map.next_due()
+        awaited.entry(0).waiters[0].due = -7.0
+        with pytest.raises(AssertionError):
+            awaited.map.check()
+
+    def test_a_wait_that_joined_unnoticed(self) -> None:
+        """What several waits want together is computed again."""
+        awaited = self.broken()
+        awaited.wait(0)
+        awaited.map.next_due()
+        awaited.entry(0).waiters[1].due = -7.0
+        with pytest.raises(AssertionError):
+            awaited.entry(0).check()
+
+    def test_a_waiter_in_another_place(self) -> None:
+        """Each wait knows its place among those for its export."""
+        awaited = self.broken()
+        awaited.entry(0).waiters[0].index = 5
+        with pytest.raises(AssertionError):
+            awaited.map.check()
+
+    def test_a_queued_entry_without_an_item(self) -> None:
+        """The queue knows all its exports."""
+        awaited = self.broken()
+        awaited.map.isolate(awaited.entry(0))
+        awaited.map._queue._changed.clear()
+        with pytest.raises(AssertionError):
+            awaited.map.check()

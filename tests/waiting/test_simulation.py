@@ -35,9 +35,17 @@ class TestCost:
         assert result.mean <= mean
         assert result.p95 <= p95
 
-    def test_one_waiter_is_like_a_poller(self) -> None:
-        """For one export the watcher is equivalent to a poller with backoff."""
-        watcher, poller = run_watcher(1, MINUTE_100), run_poller(with_backoff, 1, MINUTE_100)
+    def test_one_wait_is_heard_soon(self) -> None:
+        """While quota is plentiful, one export is noticed after 5.5 seconds on average."""
+        result = combine(run_watcher(1, MINUTE_100, seed=seed) for seed in range(300))
+
+        assert result.refused == 0
+        assert result.requests <= 50 * 300
+        assert result.mean <= 5.5
+
+    def test_one_wait_without_headers_is_like_a_poller(self) -> None:
+        """Without headers the policy alone decides: one poll at a time, after 2, 4, 8 … seconds."""
+        watcher, poller = run_watcher(1, None), run_poller(with_backoff, 1, MINUTE_100)
 
         assert watcher.requests == poller.requests
         assert watcher.mean <= 1.2 * poller.mean
@@ -101,11 +109,19 @@ class TestFailures:
         assert result.mean <= 3
 
     def test_a_list_that_lags(self) -> None:
-        """A list that is 10 seconds behind delays the result by 10 seconds and costs no more requests."""
+        """A list that is 10 seconds behind delays the result by 10 seconds and costs few more requests."""
         result = run_watcher(1_000, MINUTE_2000, lag=10)
 
-        assert result.requests <= 1_200
+        assert result.requests <= 1_300
         assert result.mean <= 10 + 2.2
+
+    @pytest.mark.parametrize("are_known", [False, True], ids=["ids", "new exports"])
+    def test_a_list_without_the_newest_exports(self, are_known: bool) -> None:
+        """A list that lacks what was created in the last 5 seconds does not cost a GET for each export."""
+        result = run_watcher(1_000, MINUTE_100, lag=5, are_known=are_known)
+
+        assert result.requests <= 450
+        assert result.mean <= 20
 
     def test_more_exports_than_the_list_has(self) -> None:
         """With 1,200 waits and a list of 1,000, the other 200 exports get GETs."""

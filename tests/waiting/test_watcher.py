@@ -292,7 +292,8 @@ class TestDeadline:
     @virtually
     async def test_a_last_poll_that_hangs_delays_no_other_wait(self) -> None:
         """While the last poll of one wait hangs, the deadline of another wait is kept."""
-        setup = Setup(exp_1=[(0, "IN_PROGRESS")], exp_2=[(0, "IN_PROGRESS")])
+        waiting = [(0, "IN_PROGRESS")]
+        setup = Setup(newer=[(0, "DONE")], exp_1=waiting, exp_2=waiting)
         setup.poller.unlisted = {"exp_1", "exp_2"}
         earlier, later = setup.wait(timeout=10), setup.wait("exp_2", timeout=10.5)
         await asyncio.sleep(9.5)

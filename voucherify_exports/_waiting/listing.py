@@ -175,10 +175,11 @@ class PageMap:
         self._pages: dict[int, Page] = {}
         self._queue = Queue()
         self._oldest: dict[int, Export] = {}  # the last export of each page that was polled
+        self._end = LAST_PAGE  # the last page, as far as is known
         self._newest: datetime | None = None  # when the first export of the list was created, if known
         self._unlisted: dict[Entry, None] = {}  # in the queue since the list lacked them
         self._got_at = -math.inf  # the last time that a GET returned an export
-        self._behind_since = self._next_trust = math.inf  # see `_trust_list`
+        self._behind_since = self._next_trust = math.inf  # see `_is_list_worth_a_poll`
 
     def joined(self, waiter: Waiter, export_id: str, known: Export | None, created: float) -> None:
         """A wait starts; a new export is expected on the page of its age, or on the first with room."""
@@ -248,10 +249,15 @@ class PageMap:
     def got(self, entry: Entry, export: Export, now: float) -> None:
         """A GET returned an export: from now on it is expected on the page of its age."""
         self._got_at = now
-        is_behind = entry in self._unlisted and self._newest is not None and export.created_at > self._newest
-        self._single_polled(entry, export, now)
-        if is_behind:
-            self._trust_list(now)
+        is_newer = entry in self._unlisted and self._newest is not None and export.created_at > self._newest
+        if not is_newer:
+            self._single_polled(entry, export, now)
+            return
+        # The list is behind.
+        entry.polled(now)
+        if self._is_list_worth_a_poll(now):
+            for unlisted in list(self._unlisted):
+                self._move(unlisted, self._locate(unlisted.latest) if unlisted.latest else self._with_room(1))
 
     def not_got(self, entry: Entry, now: float) -> None:
         """A GET failed: that counts as a poll that showed no change."""
@@ -330,21 +336,20 @@ class PageMap:
         elif isinstance(entry.place, Page) and entry.place.target is entry:
             entry.place.polled(now)
 
-    def _trust_list(self, now: float) -> None:
-        """The list is behind: an export exists that is newer. Others that it lacked may be on it soon.
-
-        They are expected on pages again, but each time only after the list was behind for twice as long.
-        """
+    def _is_list_worth_a_poll(self, now: float) -> bool:
+        """Whether a list that was behind may have caught up: each time after twice the time."""
         if self._behind_since == math.inf:
             self._behind_since = self._next_trust = now
         if now < self._next_trust:
-            return
+            return False
         self._next_trust = now + (now - self._behind_since)
-        for entry in list(self._unlisted):
-            if not entry.requests:
-                self._move(entry, self._locate(entry.latest) if entry.latest else self._with_room(1))
+        return True
 
     def _learn_ages(self, page: Page, shown: ExportPage) -> None:
+        if not shown.exports or page.number * PAGE_SIZE >= shown.total:
+            self._end = min(self._end, page.number)
+        elif page.number >= self._end:
+            self._end = LAST_PAGE
         if shown.exports:
             self._oldest[page.number] = shown.exports[-1]
         if page.number == 1:
@@ -354,8 +359,8 @@ class PageMap:
 
     def _search(self, entry: Entry, page: Page, shown: ExportPage, covered: int) -> None:
         """Expect an export elsewhere that this page lacks: on another page, or by a GET of its own."""
-        is_last = not shown.exports or page.number * PAGE_SIZE >= shown.total or page.number == LAST_PAGE
         # The next page, as long as that may be cheaper than a GET for each of them.
+        is_last = page.number >= self._end
         after = None if is_last or entry.misses >= covered else self._with_room(page.number + 1)
         created_at = entry.latest.created_at if entry.latest else None
         if created_at is None or not shown.exports or created_at <= shown.exports[-1].created_at:
@@ -379,7 +384,8 @@ class PageMap:
         for number in sorted(self._oldest):
             if export.created_at >= self._oldest[number].created_at:
                 return self._with_room(number)
-        return self._with_room(max(self._oldest, default=0) + 1)
+        after = max(self._oldest, default=0) + 1
+        return self._with_room(after) if after <= self._end else None
 
     def _move(self, entry: Entry, number: int | None) -> None:
         """Expect an export on another page, or in the queue."""

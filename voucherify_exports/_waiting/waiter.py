@@ -269,7 +269,7 @@ class Entry(Polled):
         """A page that should have contained the export did not."""
         self.misses += 1
         for waiter in self.waiters:
-            waiter.is_asked = False
+            waiter.is_asked = not self.is_idle
         self.changed()
 
     def check(self) -> None:
