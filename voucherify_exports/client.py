@@ -20,7 +20,7 @@ from ._files.download import Downloads, Progress
 from ._files.remote import RemoteFiles
 from ._ground.threads import in_thread
 from ._waiting.watcher import Watcher
-from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
+from .errors import ConfigurationError, ExportFailedError, VoucherifyExportsError
 from .extras import check_extra
 from .models import Export, ExportPage
 from .polling import PollPolicy
@@ -53,7 +53,8 @@ class ExportsClient(Creates):
     ...     export = await client.wait_until_done("exp_CGnCVltmWjI9V1pGlnunw2Nf")
 
     Give either the two keys of the project or `auth`. A client serves any number of concurrent calls in one
-    event loop. It opens its session with the first call.
+    event loop of one process, those of its first call, with which it opens its session. A call from
+    elsewhere raises `RuntimeError`: create one client in each event loop, and in each process.
 
     - `cluster`: `api` (Europe), `us1.api` or `as1.api`. `base_url` wins over it; it must use https, except
       for a loopback host.
@@ -81,7 +82,6 @@ class ExportsClient(Creates):
     ) -> None:
         check_options(options, ClientOptions)
         self._settings = settings = Settings(app_id=app_id, app_token=app_token, **options)
-        self._closed = False
         quota = Quota(settings.poll_share)
         self._transport = Transport(settings, quota)
         self._api = Endpoints(self._transport)
@@ -123,7 +123,7 @@ class ExportsClient(Creates):
         raise TypeError("an ExportsClient cannot be pickled or copied: create one in each process")
 
     async def __aenter__(self) -> Self:
-        self._check_open()
+        self._transport.check_open()
         return self
 
     async def __aexit__(
@@ -132,16 +132,15 @@ class ExportsClient(Creates):
         await self.close()
 
     async def close(self) -> None:
-        """Close the client: every pending call and every pending wait raises `ClientClosedError`."""
-        self._closed = True
+        """Close the client: every pending call and every pending wait raises `ClientClosedError`.
+
+        Close it in its event loop, before that one ends.
+        """
+        self._transport.start_closing()
         try:
             await self._watcher.close()
         finally:
             await self._transport.close()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClientClosedError
 
     async def get_export(self, export_id: str) -> Export:
         """The export as it is now: exactly one GET when nothing fails.
@@ -213,7 +212,7 @@ class ExportsClient(Creates):
         """
         export_id, known = _check_export(export)
         _check_timeout(timeout)
-        self._check_open()
+        self._transport.check_open()
         if known is None or not _has_ended(known):
             policy = poll or self._settings.poll
             known = await self._watcher.wait(export_id, known, timeout, policy, on_update)
@@ -243,7 +242,7 @@ class ExportsClient(Creates):
             raise TypeError(f"exports must be a list of ids or exports: write [{exports!r}]")
         wanted = [_check_export(export) for export in exports]
         _check_timeout(timeout)
-        self._check_open()
+        self._transport.check_open()
         pending: list[tuple[str, Export | None]] = []
         for export_id, known in wanted:
             if known is not None and _has_ended(known):
@@ -265,7 +264,7 @@ class ExportsClient(Creates):
         ...     digest.update(chunk)
         """
         _check_export(export)
-        self._check_open()
+        self._transport.check_open()
         async with aclosing(self._downloads.stream(export)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -289,7 +288,7 @@ class ExportsClient(Creates):
         cause, `ExportFailedError` for an export in ERROR, and what `get_export` raises.
         """
         _check_export(export)
-        self._check_open()
+        self._transport.check_open()
         target = Path(path)
         await self._downloads.to_file(export, target, on_progress=on_progress, resume=resume)
         return target
@@ -305,7 +304,7 @@ class ExportsClient(Creates):
         ...     print(row["voucher_code"], row["result"])
         """
         _check_export(export)
-        self._check_open()
+        self._transport.check_open()
         async with aclosing(self._table_downloads.stream_rows(export, names)) as rows:
             async for row in rows:
                 yield row
@@ -331,7 +330,7 @@ class ExportsClient(Creates):
         self, extra: str, export: str | Export, convert: Convert[_Result], options: CellOptions
     ) -> _Result:
         _check_export(export)
-        self._check_open()
+        self._transport.check_open()
         await in_thread(partial(check_extra, extra))  # it imports large packages
         return await self._table_downloads.to_table(export, convert, options)
 
@@ -357,6 +356,7 @@ class ExportsClient(Creates):
         `MissingExtraError`, and `DownloadError` for a path that cannot be written are raised before anything
         is created.
         """
+        self._transport.check_open()
         target = Path(path)
         await in_thread(partial(check_target, target))
         created = await self.create_export(exported_object, campaign_id=campaign_id, **options)
@@ -376,7 +376,7 @@ class ExportsClient(Creates):
         This is the last step of `export_to`, for an export that exists already.
         """
         _check_export(export)
-        self._check_open()
+        self._transport.check_open()
         target = Path(path)
         await in_thread(partial(check_target, target))
         if format_of(target) == CSV:
