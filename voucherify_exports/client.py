@@ -59,13 +59,15 @@ class ExportsClient(Creates):
     - `cluster`: `api` (Europe), `us1.api` or `as1.api`. `base_url` wins over it; it must use https, except
       for a loopback host.
     - `auth`: `OAuth`, `BearerToken`, or an object of your own with the methods of `Auth`.
-    - `session`: an `aiohttp.ClientSession` of your own. The client uses it and never closes it.
+    - `session`: an `aiohttp.ClientSession` of your own. The client uses it and never closes it. Its connector
+      may limit the connections further, 100 by default.
     - `request_timeout`: seconds for one request, from connecting to the end of the body.
     - `retry`: how often a direct call is retried after a transient failure.
     - `poll`: how often one waiter polls its export.
     - `poll_share`: the share of the rate limit that polling may use, above 0 and at most 1.
     - `max_quota_wait`: seconds that a direct call may wait for the rate limit to reset.
-    - `max_connections`: how many requests, and how many downloads, may run at the same time.
+    - `max_connections`: how many direct calls, how many polls, and how many downloads to files may run at the
+      same time: three bounds, so that none of them waits for another.
     - `trusted_hosts`: names of further hosts that may receive the credentials when a file is downloaded.
       The API's host and Voucherify's hosts always may.
     - `on_event`: a function that is called with each event, instead of logging it; see

@@ -161,7 +161,7 @@ def in_child(work: Callable[[], object]) -> str:
         try:
             try:
                 result = f"returned {work()!r}"
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it raises is the result
                 result = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
             os.write(writing, result.encode()[:4000])
         finally:

@@ -69,6 +69,8 @@ class Transport:
         self._quota = quota
         self._session = settings.session
         self._slots = asyncio.Semaphore(settings.max_connections)
+        # Direct calls, many or slow, never keep the watcher from polling.
+        self._poll_slots = asyncio.Semaphore(settings.max_connections)
         self._timeouts = _Timeouts(settings.request_timeout)
         self._owner = Owner()
         self._closed = False
@@ -126,7 +128,7 @@ class Transport:
     async def poll(self, path: str, query: str = "") -> Response:
         """Send a GET once, or raise at once while the quota is spent: the watcher decides what follows."""
         call = Call("GET", path, query)
-        async with self._slots:
+        async with self._poll_slots:
             if self._delay() > 0:
                 raise self._spent(str(call))
             return await self._send(call, 1)
