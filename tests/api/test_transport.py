@@ -95,7 +95,7 @@ class TestFailures:
     def test_each_exception_is_a_transport_error(self, kind: type[Exception], api: Api) -> None:
         """Any exception of aiohttp becomes one error, after all attempts if a retry can help."""
         error = exception_of(kind)
-        attempts = 1 if isinstance(error, aiohttp.ClientSSLError) else 5
+        attempts = 1 if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch) else 5
 
         @virtually
         async def check() -> None:

@@ -25,7 +25,7 @@ from ..errors import (
     VoucherifyExportsError,
 )
 from ..events import QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled, is_wanted
-from .calls import LONGEST_REASON, LOOK_FOR_IT, Call, message_of, transport_error
+from .calls import LONGEST_REASON, LOOK_FOR_IT, Call, is_unsent, message_of, transport_error
 from .owner import Owner
 from .quota import Quota, spent_error
 from .settings import Settings
@@ -287,6 +287,7 @@ class Transport:
         except (aiohttp.ClientError, OSError) as failure:
             if isinstance(failure, TimeoutError):
                 self.check_open()  # `close` ends it in the same way
+            call.is_sent = not is_unsent(failure)
             elapsed = self._clock.monotonic() - started
             seconds = self._settings.request_timeout
             error = transport_error(call, failure, attempt, seconds, self.redact)
