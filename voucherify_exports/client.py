@@ -18,6 +18,7 @@ from ._api.transport import Transport
 from ._api.wire import export_path
 from ._files.download import Downloads, Progress
 from ._files.remote import RemoteFiles
+from ._ground.callbacks import check_callback
 from ._ground.threads import in_thread
 from ._waiting.watcher import Watcher
 from .errors import ConfigurationError, ExportFailedError, VoucherifyExportsError
@@ -214,6 +215,7 @@ class ExportsClient(Creates):
         """
         export_id, known = _check_export(export)
         _check_timeout(timeout)
+        _check_callback("on_update", on_update)
         self._transport.check_open()
         if known is None or not _has_ended(known):
             policy = poll or self._settings.poll
@@ -290,6 +292,7 @@ class ExportsClient(Creates):
         cause, `ExportFailedError` for an export in ERROR, and what `get_export` raises.
         """
         _check_export(export)
+        _check_callback("on_progress", on_progress)
         self._transport.check_open()
         target = Path(path)
         await self._downloads.to_file(export, target, on_progress=on_progress, resume=resume)
@@ -358,6 +361,9 @@ class ExportsClient(Creates):
         `MissingExtraError`, and `DownloadError` for a path that cannot be written are raised before anything
         is created.
         """
+        _check_timeout(timeout)
+        _check_callback("on_update", on_update)
+        _check_callback("on_progress", on_progress)
         self._transport.check_open()
         target = Path(path)
         await in_thread(partial(check_target, target))
@@ -378,6 +384,7 @@ class ExportsClient(Creates):
         This is the last step of `export_to`, for an export that exists already.
         """
         _check_export(export)
+        _check_callback("on_progress", on_progress)
         self._transport.check_open()
         target = Path(path)
         await in_thread(partial(check_target, target))
@@ -401,6 +408,11 @@ def _check_export(export: str | Export) -> tuple[str, Export | None]:
 def _check_timeout(timeout: float | None) -> None:
     if timeout is not None:
         check_range("timeout", timeout, least=0)
+
+
+def _check_callback(name: str, callback: object) -> None:
+    if callback is not None:
+        check_callback(name, callback)
 
 
 def _has_ended(export: Export) -> bool:

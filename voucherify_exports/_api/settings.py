@@ -9,6 +9,7 @@ import aiohttp
 from attrs import Attribute, Factory, field, fields, frozen
 from yarl import URL
 
+from .._ground.callbacks import check_callback
 from .._ground.clock import Clock, SystemClock
 from ..auth import AppKeys, Auth
 from ..errors import ConfigurationError, describe_unknown
@@ -73,6 +74,10 @@ def _is_integer(_instance: object, attribute: "Attribute[int]", value: object) -
         raise TypeError(f"{attribute.name} must be an integer, not {value!r}")
 
 
+def _is_plain_function(_instance: object, attribute: "Attribute[EventHook]", value: object) -> None:
+    check_callback(attribute.name, value)
+
+
 def _hook_or_log(hook: EventHook | None) -> EventHook:
     return log_event if hook is None else hook
 
@@ -102,7 +107,7 @@ class Settings:
     max_quota_wait: float = field(default=120.0, validator=_in_range(least=0))
     max_connections: int = field(default=20, validator=[_in_range(above=0), _is_integer])
     trusted_hosts: Iterable[str] = ()
-    on_event: EventHook = field(default=None, converter=_hook_or_log)
+    on_event: EventHook = field(default=None, converter=_hook_or_log, validator=_is_plain_function)
     clock: Clock = field(default=None, converter=_clock_or_system)
     credentials: Auth = field(init=False, default=Factory(lambda given: _credentials(given), takes_self=True))
     url: URL = field(init=False, default=Factory(lambda given: _url(given), takes_self=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypedDict, TypeV
 
 from .._files.part import Part, check_place, check_writable
 from .._files.resume import Identity
+from .._ground.callbacks import check_callback
 from ..extras import check_extra
 from ..models import Export
 from ._columns import Names, Origin, RowBuilder
@@ -192,6 +193,7 @@ def _read(
     from ._arrow import CSVTable
     from ._structs import read_parsed
 
+    check_callback("on_progress", on_progress)
     if json not in ("text", "parse"):
         raise ValueError(f"json must be 'text' or 'parse', not {json!r}")
     origin = Origin.from_export(export, fields)
