@@ -13,7 +13,7 @@ from attrs import frozen
 from ._api.creates import Creates, ExportOptions, accepts_strict
 from ._api.endpoints import ApiPoller, Endpoints, check_list, each_export
 from ._api.quota import Quota
-from ._api.settings import ClientOptions, ClientSignature, Settings, check_options, check_range
+from ._api.settings import ClientOptions, ClientSignature, Settings, check_options, check_policy, check_range
 from ._api.transport import Transport
 from ._api.wire import export_path
 from ._files.download import Downloads, Progress
@@ -26,8 +26,8 @@ from .extras import check_extra
 from .models import Export, ExportPage
 from .polling import PollPolicy
 from .tables import check_target, to_arrow, to_pandas, to_polars
-from .tables._columns import Names
-from .tables._convert import CSV, CellOptions, format_of
+from .tables._columns import Names, check_names
+from .tables._convert import CSV, CellOptions, check_cells, format_of
 from .tables._fetched import Convert, TableDownloads
 
 if TYPE_CHECKING:
@@ -215,6 +215,7 @@ class ExportsClient(Creates):
         """
         export_id, known = _check_export(export)
         _check_timeout(timeout)
+        _check_poll(poll)
         _check_callback("on_update", on_update)
         self._transport.check_open()
         if known is None or not _has_ended(known):
@@ -244,8 +245,11 @@ class ExportsClient(Creates):
         """
         if isinstance(exports, str):
             raise TypeError(f"exports must be a list of ids or exports: write [{exports!r}]")
+        if not isinstance(exports, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # such as one Export
+            raise TypeError(f"exports must be a list of ids or exports, not {type(exports).__name__}")
         wanted = [_check_export(export) for export in exports]
         _check_timeout(timeout)
+        _check_poll(poll)
         self._transport.check_open()
         pending: list[tuple[str, Export | None]] = []
         for export_id, known in wanted:
@@ -309,6 +313,7 @@ class ExportsClient(Creates):
         ...     print(row["voucher_code"], row["result"])
         """
         _check_export(export)
+        check_names(names)
         self._transport.check_open()
         async with aclosing(self._table_downloads.stream_rows(export, names)) as rows:
             async for row in rows:
@@ -335,6 +340,7 @@ class ExportsClient(Creates):
         self, extra: str, export: str | Export, convert: Convert[_Result], options: CellOptions
     ) -> _Result:
         _check_export(export)
+        check_cells(options)
         self._transport.check_open()
         await in_thread(partial(check_extra, extra))  # it imports large packages
         return await self._table_downloads.to_table(export, convert, options)
@@ -362,8 +368,10 @@ class ExportsClient(Creates):
         is created.
         """
         _check_timeout(timeout)
+        _check_poll(poll)
         _check_callback("on_update", on_update)
         _check_callback("on_progress", on_progress)
+        check_cells(cells or {})
         self._transport.check_open()
         target = Path(path)
         await in_thread(partial(check_target, target))
@@ -385,6 +393,7 @@ class ExportsClient(Creates):
         """
         _check_export(export)
         _check_callback("on_progress", on_progress)
+        check_cells(cells or {})
         self._transport.check_open()
         target = Path(path)
         await in_thread(partial(check_target, target))
@@ -408,6 +417,11 @@ def _check_export(export: str | Export) -> tuple[str, Export | None]:
 def _check_timeout(timeout: float | None) -> None:
     if timeout is not None:
         check_range("timeout", timeout, least=0)
+
+
+def _check_poll(poll: object) -> None:
+    if poll is not None:
+        check_policy("poll", poll, PollPolicy)
 
 
 def _check_callback(name: str, callback: object) -> None:
