@@ -4,6 +4,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class TestSecondLoop:
 
             for use in USES.values():
                 with pytest.raises(RuntimeError, match=LOOP_RULE):
-                    await in_another_loop(lambda use=use: _awaited(use(client, tmp_path)))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+                    await in_another_loop(partial(_awaited, use(client, tmp_path)))
 
             assert [page.total for page in await asyncio.gather(*calls)] == [1, 1]
             sandbox.finish(export_id)
@@ -209,6 +210,18 @@ def _step(awaitable: Any) -> None:
 
 
 class TestOwner:
+    async def test_another_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error names both processes."""
+        owner = Owner()
+        owner.check()
+        pid = os.getpid()
+
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        with pytest.raises(
+            RuntimeError, match=f"belongs to process {pid}, and this is process 1: {PROCESS_RULE}"
+        ):
+            owner.check()
+
     def test_a_loop_at_the_same_address(self) -> None:
         """A later loop is not taken for the first one, since the owner keeps that one alive."""
         owner = Owner()
