@@ -140,9 +140,11 @@ CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
 
 
 def check_fields(fields: object) -> None:
-    """Raise `TypeError` for one string, which would be read as a list of its letters."""
+    """Raise `TypeError` for what is not a list: one string would be read as a list of its letters."""
     if isinstance(fields, str):
         raise TypeError(f"fields must be a list of names: write [{fields!r}]")
+    if fields is not None and not isinstance(fields, Iterable):
+        raise TypeError(f"fields must be a list of names, not {type(fields).__name__}")
 
 
 def check_parameters(

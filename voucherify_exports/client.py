@@ -13,20 +13,21 @@ from attrs import frozen
 from ._api.creates import Creates, ExportOptions, accepts_strict
 from ._api.endpoints import ApiPoller, Endpoints, check_list, each_export
 from ._api.quota import Quota
-from ._api.settings import ClientOptions, ClientSignature, Settings, check_options, check_range
+from ._api.settings import ClientOptions, ClientSignature, Settings, check_options, check_policy, check_range
 from ._api.transport import Transport
 from ._api.wire import export_path
 from ._files.download import Downloads, Progress
 from ._files.remote import RemoteFiles
+from ._ground.callbacks import check_callback
 from ._ground.threads import in_thread
 from ._waiting.watcher import Watcher
-from .errors import ClientClosedError, ConfigurationError, ExportFailedError, VoucherifyExportsError
+from .errors import ConfigurationError, ExportFailedError, VoucherifyExportsError
 from .extras import check_extra
 from .models import Export, ExportPage
 from .polling import PollPolicy
 from .tables import check_target, to_arrow, to_pandas, to_polars
-from .tables._columns import Names
-from .tables._convert import CSV, CellOptions, format_of
+from .tables._columns import Names, check_names
+from .tables._convert import CSV, CellOptions, check_cells, format_of
 from .tables._fetched import Convert, TableDownloads
 
 if TYPE_CHECKING:
@@ -53,18 +54,21 @@ class ExportsClient(Creates):
     ...     export = await client.wait_until_done("exp_CGnCVltmWjI9V1pGlnunw2Nf")
 
     Give either the two keys of the project or `auth`. A client serves any number of concurrent calls in one
-    event loop. It opens its session with the first call.
+    event loop of one process, those of its first call, with which it opens its session. A call from
+    elsewhere raises `RuntimeError`: create one client in each event loop, and in each process.
 
     - `cluster`: `api` (Europe), `us1.api` or `as1.api`. `base_url` wins over it; it must use https, except
       for a loopback host.
     - `auth`: `OAuth`, `BearerToken`, or an object of your own with the methods of `Auth`.
-    - `session`: an `aiohttp.ClientSession` of your own. The client uses it and never closes it.
+    - `session`: an `aiohttp.ClientSession` of your own. The client uses it and never closes it. Its connector
+      may limit the connections further, 100 by default.
     - `request_timeout`: seconds for one request, from connecting to the end of the body.
     - `retry`: how often a direct call is retried after a transient failure.
     - `poll`: how often one waiter polls its export.
     - `poll_share`: the share of the rate limit that polling may use, above 0 and at most 1.
     - `max_quota_wait`: seconds that a direct call may wait for the rate limit to reset.
-    - `max_connections`: how many requests, and how many downloads, may run at the same time.
+    - `max_connections`: how many direct calls, how many polls, and how many downloads to files may run at the
+      same time: three bounds, so that none of them waits for another.
     - `trusted_hosts`: names of further hosts that may receive the credentials when a file is downloaded.
       The API's host and Voucherify's hosts always may.
     - `on_event`: a function that is called with each event, instead of logging it; see
@@ -81,7 +85,6 @@ class ExportsClient(Creates):
     ) -> None:
         check_options(options, ClientOptions)
         self._settings = settings = Settings(app_id=app_id, app_token=app_token, **options)
-        self._closed = False
         quota = Quota(settings.poll_share)
         self._transport = Transport(settings, quota)
         self._api = Endpoints(self._transport)
@@ -123,7 +126,7 @@ class ExportsClient(Creates):
         raise TypeError("an ExportsClient cannot be pickled or copied: create one in each process")
 
     async def __aenter__(self) -> Self:
-        self._check_open()
+        self._transport.check_open()
         return self
 
     async def __aexit__(
@@ -132,16 +135,15 @@ class ExportsClient(Creates):
         await self.close()
 
     async def close(self) -> None:
-        """Close the client: every pending call and every pending wait raises `ClientClosedError`."""
-        self._closed = True
+        """Close the client: every pending call and every pending wait raises `ClientClosedError`.
+
+        Close it in its event loop, before that one ends.
+        """
+        self._transport.start_closing()
         try:
             await self._watcher.close()
         finally:
             await self._transport.close()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClientClosedError
 
     async def get_export(self, export_id: str) -> Export:
         """The export as it is now: exactly one GET when nothing fails.
@@ -213,7 +215,9 @@ class ExportsClient(Creates):
         """
         export_id, known = _check_export(export)
         _check_timeout(timeout)
-        self._check_open()
+        _check_poll(poll)
+        _check_callback("on_update", on_update)
+        self._transport.check_open()
         if known is None or not _has_ended(known):
             policy = poll or self._settings.poll
             known = await self._watcher.wait(export_id, known, timeout, policy, on_update)
@@ -241,9 +245,12 @@ class ExportsClient(Creates):
         """
         if isinstance(exports, str):
             raise TypeError(f"exports must be a list of ids or exports: write [{exports!r}]")
+        if not isinstance(exports, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # such as one Export
+            raise TypeError(f"exports must be a list of ids or exports, not {type(exports).__name__}")
         wanted = [_check_export(export) for export in exports]
         _check_timeout(timeout)
-        self._check_open()
+        _check_poll(poll)
+        self._transport.check_open()
         pending: list[tuple[str, Export | None]] = []
         for export_id, known in wanted:
             if known is not None and _has_ended(known):
@@ -265,7 +272,7 @@ class ExportsClient(Creates):
         ...     digest.update(chunk)
         """
         _check_export(export)
-        self._check_open()
+        self._transport.check_open()
         async with aclosing(self._downloads.stream(export)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -289,7 +296,8 @@ class ExportsClient(Creates):
         cause, `ExportFailedError` for an export in ERROR, and what `get_export` raises.
         """
         _check_export(export)
-        self._check_open()
+        _check_callback("on_progress", on_progress)
+        self._transport.check_open()
         target = Path(path)
         await self._downloads.to_file(export, target, on_progress=on_progress, resume=resume)
         return target
@@ -305,7 +313,8 @@ class ExportsClient(Creates):
         ...     print(row["voucher_code"], row["result"])
         """
         _check_export(export)
-        self._check_open()
+        check_names(names)
+        self._transport.check_open()
         async with aclosing(self._table_downloads.stream_rows(export, names)) as rows:
             async for row in rows:
                 yield row
@@ -331,7 +340,8 @@ class ExportsClient(Creates):
         self, extra: str, export: str | Export, convert: Convert[_Result], options: CellOptions
     ) -> _Result:
         _check_export(export)
-        self._check_open()
+        check_cells(options)
+        self._transport.check_open()
         await in_thread(partial(check_extra, extra))  # it imports large packages
         return await self._table_downloads.to_table(export, convert, options)
 
@@ -357,6 +367,12 @@ class ExportsClient(Creates):
         `MissingExtraError`, and `DownloadError` for a path that cannot be written are raised before anything
         is created.
         """
+        _check_timeout(timeout)
+        _check_poll(poll)
+        _check_callback("on_update", on_update)
+        _check_callback("on_progress", on_progress)
+        check_cells(cells or {})
+        self._transport.check_open()
         target = Path(path)
         await in_thread(partial(check_target, target))
         created = await self.create_export(exported_object, campaign_id=campaign_id, **options)
@@ -376,7 +392,9 @@ class ExportsClient(Creates):
         This is the last step of `export_to`, for an export that exists already.
         """
         _check_export(export)
-        self._check_open()
+        _check_callback("on_progress", on_progress)
+        check_cells(cells or {})
+        self._transport.check_open()
         target = Path(path)
         await in_thread(partial(check_target, target))
         if format_of(target) == CSV:
@@ -399,6 +417,16 @@ def _check_export(export: str | Export) -> tuple[str, Export | None]:
 def _check_timeout(timeout: float | None) -> None:
     if timeout is not None:
         check_range("timeout", timeout, least=0)
+
+
+def _check_poll(poll: object) -> None:
+    if poll is not None:
+        check_policy("poll", poll, PollPolicy)
+
+
+def _check_callback(name: str, callback: object) -> None:
+    if callback is not None:
+        check_callback(name, callback)
 
 
 def _has_ended(export: Export) -> bool:

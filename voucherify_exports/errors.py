@@ -12,7 +12,7 @@
     │   ├── ConflictError                    409, 423
     │   ├── RateLimitedError                 429
     │   └── ServerError                      5xx
-    ├── TransportError                       no usable response: DNS, refused, reset, TLS, timeout
+    ├── TransportError                       no usable response: DNS, refused, reset, TLS, proxy, timeout
     │   └── CreateUncertainError             a POST was sent and its response lost
     ├── InvalidResponseError                 a response that is not what was requested
     ├── ExportFailedError                    the export ended in ERROR

@@ -139,6 +139,8 @@ def filters_to_wire(filters: Filters | Mapping[str, object]) -> dict[str, Any]:
     """
     if isinstance(filters, Filters):
         return filters.to_dict()
+    if not isinstance(filters, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # not every caller checks types
+        raise TypeError(f"filters must be those of where(…), or a dict, not {type(filters).__name__}")
     return {name: _json_copy(value) for name, value in {**filters}.items()}
 
 

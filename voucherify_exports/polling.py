@@ -34,7 +34,7 @@ class PollPolicy:
     factor: float = field(default=2.0, validator=validators.ge(1))
     max: float = field(default=60.0)
     jitter: float = field(default=0.2, validator=[validators.ge(0), validators.le(1)])
-    wait: WaitStrategy | None = None
+    wait: WaitStrategy | None = field(default=None, validator=validators.optional(validators.is_callable()))
 
     def __attrs_post_init__(self) -> None:
         if not self.max >= self.initial:
@@ -69,7 +69,9 @@ class RetryPolicy:
 
     attempts: int = field(default=5, validator=validators.ge(1))
     wait: WaitStrategy = field(
-        factory=lambda: wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5), repr=_name_of
+        factory=lambda: wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5),
+        repr=_name_of,
+        validator=validators.is_callable(),
     )
 
     def delay(self, attempt: int, error: BaseException, elapsed: float = 0.0) -> float:

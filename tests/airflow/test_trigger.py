@@ -58,7 +58,7 @@ async def waiting(*triggers: VoucherifyExportTrigger, of: Sandbox) -> list[async
 
 
 def is_closed(client: ExportsClient) -> bool:
-    return client._closed
+    return client._transport._closed
 
 
 def nobody_waits() -> bool:

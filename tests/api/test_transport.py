@@ -95,7 +95,7 @@ class TestFailures:
     def test_each_exception_is_a_transport_error(self, kind: type[Exception], api: Api) -> None:
         """Any exception of aiohttp becomes one error, after all attempts if a retry can help."""
         error = exception_of(kind)
-        attempts = 1 if isinstance(error, aiohttp.ClientSSLError) else 5
+        attempts = 1 if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch) else 5
 
         @virtually
         async def check() -> None:
@@ -406,6 +406,38 @@ class TestPolls:
         with pytest.raises(AuthenticationError, match="check the app id and token"):
             await client.wait_until_done(ID)
         assert len(sandbox.requests) == 1
+
+    @pytest.mark.parametrize("calls", [20, 500])
+    async def test_direct_calls_do_not_delay_polls(
+        self, calls: int, connect: Connect, sandbox: Sandbox
+    ) -> None:
+        """A wait is polled at once while all connections of direct calls are in use, and more calls queue."""
+        export_id = sandbox.add_export("voucher")
+        sandbox.fail(times=None, path=f"*/{ID}", delay=float("inf"))
+        client = connect()
+        hanging = [asyncio.create_task(client.get_export(ID)) for _ in range(calls)]
+        while len(sandbox.requests) < 20:
+            await asyncio.sleep(0.001)
+
+        assert (await client.wait_until_done(export_id, timeout=5)).is_done
+        assert len(sandbox.requests) == 21
+
+        await client.close()
+        outcomes = await asyncio.gather(*hanging, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {ClientClosedError}
+
+    async def test_the_number_of_concurrent_polls(self, connect: Connect, sandbox: Sandbox) -> None:
+        """`max_connections` bounds the polls under way, too."""
+        sandbox.fail(times=None, delay=float("inf"))
+        client = connect(max_connections=2)
+        polls = [asyncio.create_task(client._watcher._poller.get(f"exp_{number}")) for number in range(5)]
+        while len(sandbox.requests) < 2:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
+
+        assert len(sandbox.requests) == 2
+        await client.close()
+        await asyncio.gather(*polls, return_exceptions=True)
 
     @virtually
     async def test_a_queued_poll_is_not_sent_after_a_429(self) -> None:

@@ -9,6 +9,7 @@ from cli_process import Invoke
 from samples import ID, RESULT_URL, running, wire
 
 from voucherify_exports import ExportsClient, Sandbox
+from voucherify_exports.cli.options import poll_policy
 
 FAULTS: dict[str, tuple[dict[str, Any], int]] = {
     "credentials": ({"status": 401}, 3),
@@ -173,6 +174,33 @@ class TestWait:
         ]
 
 
+class TestInterval:
+    @pytest.mark.parametrize("command", [["wait", ID], ["run", "order", "-o", "orders.csv"]], ids=" ".join)
+    async def test_polls_at_this_interval(self, invoke: Invoke, sandbox: Sandbox, command: list[str]) -> None:
+        """`--interval` replaces the policy, whose pauses would be 2, 4, 8 … seconds."""
+        sandbox.fail(times=None, method="POST", body=running("SCHEDULED"))
+        sandbox.fail(times=None, method="GET", body=running())
+
+        finished = await invoke(*command, "--interval", "0.05", "--timeout", "0.5")
+
+        assert finished.exit_code == 6
+        polls = [request for request in sandbox.requests if request.method == "GET"]
+        assert 4 <= len(polls) <= 12
+
+    async def test_without_it(self, invoke: Invoke, sandbox: Sandbox) -> None:
+        """By default there is a poll at the start and one at the deadline."""
+        sandbox.fail(times=None, body=running())
+
+        assert (await invoke("wait", ID, "--timeout", "0.3")).exit_code == 6
+        assert len(sandbox.requests) == 2
+
+    def test_the_policy(self) -> None:
+        """Each pause is the interval, without variation."""
+        policy = poll_policy(5)
+        assert policy is not None
+        assert [policy.delay(polls) for polls in (1, 2, 10)] == [5, 5, 5]
+
+
 class TestUsage:
     @pytest.mark.parametrize(
         "args",
@@ -187,6 +215,12 @@ class TestUsage:
             ["wait", "exp_1", "--timeout", "-1"],
             ["wait", "exp_1", "--timeout", "nan"],
             ["wait", "exp_1", "--timeout", "soon"],
+            ["wait", "exp_1", "--interval", "0"],
+            ["wait", "exp_1", "--interval", "-1"],
+            ["wait", "exp_1", "--interval", "nan"],
+            ["wait", "exp_1", "--interval", "inf"],
+            ["wait", "exp_1", "--interval", "soon"],
+            ["run", "order", "-o", "orders.csv", "--interval", "0"],
             ["nothing"],
         ],
         ids=" ".join,

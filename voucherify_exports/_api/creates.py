@@ -146,10 +146,10 @@ def payload_of(
     """The body of a create, which contains only what is given."""
     check_fields(fields)
     given: dict[str, Any] = {
-        "order": order,
+        "order": None if order is None else name_of(order, "order"),
         "fields": None if fields is None else [name_of(name, "a field") for name in fields],
         "filters": None if filters is None else filters_to_wire(filters),
-        "campaign_id": campaign_id,
+        "campaign_id": None if campaign_id is None else name_of(campaign_id, "campaign_id"),
     }
     if check_catalog:
         check_parameters(exported_object, **given)

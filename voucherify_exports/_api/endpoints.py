@@ -90,7 +90,8 @@ async def each_export(
 def check_list(page: int, order: str, page_size: int) -> None:
     """Raise `ValueError` for a page that the API does not have."""
     for name, value in (("page", page), ("page_size", page_size)):
-        if value not in range(1, LAST_PAGE + 1):
+        # True and 1.0 are equal to 1, but the query would not be.
+        if isinstance(value, bool | float) or value not in range(1, LAST_PAGE + 1):
             raise ValueError(f"{name} must be from 1 to {LAST_PAGE}, not {value!r}")
     if order not in _ORDERS:
         raise ValueError(f"order must be one of {', '.join(_ORDERS)}, not {order!r}")

@@ -9,6 +9,7 @@ import aiohttp
 from attrs import Attribute, Factory, field, fields, frozen
 from yarl import URL
 
+from .._ground.callbacks import check_callback
 from .._ground.clock import Clock, SystemClock
 from ..auth import AppKeys, Auth
 from ..errors import ConfigurationError, describe_unknown
@@ -51,7 +52,8 @@ def check_range(
     most: float | None = None,
 ) -> None:
     """Raise `ConfigurationError` for a number outside its range or NaN, `TypeError` for another type."""
-    if not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]  # such as a timedelta
+    is_number = isinstance(value, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]  # such as a timedelta
+    if not is_number or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     # NaN compares false with everything, and passes none of these.
     fits = (above is None or value > above) and (least is None or value >= least)
@@ -71,6 +73,57 @@ def _in_range(**bounds: float) -> Any:
 def _is_integer(_instance: object, attribute: "Attribute[int]", value: object) -> None:
     if not isinstance(value, int):
         raise TypeError(f"{attribute.name} must be an integer, not {value!r}")
+
+
+def _is_plain_function(_instance: object, attribute: "Attribute[EventHook]", value: object) -> None:
+    check_callback(attribute.name, value)
+
+
+def check_policy(name: str, value: object, kind: type) -> None:
+    """Raise `TypeError`, which names the argument, for anything but a policy of this kind."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+
+
+def _is_policy(kind: type) -> Any:
+    """A validator of attrs."""
+
+    def check(_instance: object, attribute: "Attribute[object]", value: object) -> None:
+        check_policy(attribute.name, value, kind)
+
+    return check
+
+
+def _is_auth(_instance: object, attribute: "Attribute[Auth | None]", value: object) -> None:
+    if value is not None:
+        _check_methods(attribute.name, value, "headers", "secrets")
+
+
+def _is_clock(_instance: object, attribute: "Attribute[Clock]", value: object) -> None:
+    _check_methods(attribute.name, value, "monotonic", "wall")
+    if not callable(getattr(value, "sleep", None)):
+        raise TypeError(f"{attribute.name} must have the method sleep")
+
+
+def _check_methods(name: str, value: object, *methods: str) -> None:
+    """Raise `TypeError` for an object without these methods, for async ones, and for a class."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be an object, not the class {value.__name__}")
+    for method in methods:
+        function = getattr(value, method, None)
+        if function is None:
+            raise TypeError(
+                f"{name} must have the method {method}, which {type(value).__name__} does not have"
+            )
+        check_callback(f"{name}.{method}", function)
+
+
+def _is_session(
+    _instance: object, attribute: "Attribute[aiohttp.ClientSession | None]", value: object
+) -> None:
+    is_usable = hasattr(value, "request") and hasattr(value, "closed") and not isinstance(value, type)
+    if value is not None and not is_usable:
+        raise TypeError(f"{attribute.name} must be an aiohttp.ClientSession, not {type(value).__name__}")
 
 
 def _hook_or_log(hook: EventHook | None) -> EventHook:
@@ -93,17 +146,18 @@ class Settings:
     app_token: str | None = field(default=None, repr=False)
     cluster: str = "api"
     base_url: str | URL | None = None
-    auth: Auth | None = None
-    session: aiohttp.ClientSession | None = None
+    auth: Auth | None = field(default=None, validator=_is_auth)
+    session: aiohttp.ClientSession | None = field(default=None, validator=_is_session)
     request_timeout: float = field(default=30.0, validator=_in_range(above=0))
-    retry: RetryPolicy = RetryPolicy()  # noqa: RUF009 - frozen, so one serves all
-    poll: PollPolicy = PollPolicy()  # noqa: RUF009 - the same
+    # Policies are frozen, so one serves all clients.
+    retry: RetryPolicy = field(default=RetryPolicy(), validator=_is_policy(RetryPolicy))
+    poll: PollPolicy = field(default=PollPolicy(), validator=_is_policy(PollPolicy))
     poll_share: float = field(default=0.5, validator=_in_range(above=0, most=1))
     max_quota_wait: float = field(default=120.0, validator=_in_range(least=0))
     max_connections: int = field(default=20, validator=[_in_range(above=0), _is_integer])
     trusted_hosts: Iterable[str] = ()
-    on_event: EventHook = field(default=None, converter=_hook_or_log)
-    clock: Clock = field(default=None, converter=_clock_or_system)
+    on_event: EventHook = field(default=None, converter=_hook_or_log, validator=_is_plain_function)
+    clock: Clock = field(default=None, converter=_clock_or_system, validator=_is_clock)
     credentials: Auth = field(init=False, default=Factory(lambda given: _credentials(given), takes_self=True))
     url: URL = field(init=False, default=Factory(lambda given: _url(given), takes_self=True))
     trust: Trust = field(init=False, default=Factory(lambda given: _trust(given), takes_self=True))
@@ -164,6 +218,8 @@ def _signature() -> inspect.Signature:
 
 
 def _cluster_url(cluster: str) -> str:
+    if not isinstance(cluster, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # not every caller checks types
+        raise TypeError(f"cluster must be a str, not {type(cluster).__name__}")
     if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", cluster):
         raise ConfigurationError(f"cluster {cluster!r} is not like 'api', 'us1.api' or 'as1.api'")
     return f"https://{cluster}.voucherify.io"
@@ -171,6 +227,8 @@ def _cluster_url(cluster: str) -> str:
 
 def check_base_url(given: str | URL) -> URL:
     """The base URL without a slash at its end; `ConfigurationError` for one that cannot be used."""
+    if not isinstance(given, str | URL):  # pyright: ignore[reportUnnecessaryIsInstance]  # not every caller checks types
+        raise TypeError(f"base_url must be a str or a yarl.URL, not {type(given).__name__}")
     try:
         url = URL(given)
         host = url.host

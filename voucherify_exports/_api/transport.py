@@ -25,7 +25,8 @@ from ..errors import (
     VoucherifyExportsError,
 )
 from ..events import QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled, is_wanted
-from .calls import LONGEST_REASON, LOOK_FOR_IT, Call, message_of, transport_error
+from .calls import LONGEST_REASON, LOOK_FOR_IT, Call, is_unsent, message_of, transport_error
+from .owner import Owner
 from .quota import Quota, spent_error
 from .settings import Settings
 from .tokens import Renewal, ReplaceableCredentials, Tokens
@@ -68,7 +69,10 @@ class Transport:
         self._quota = quota
         self._session = settings.session
         self._slots = asyncio.Semaphore(settings.max_connections)
+        # Direct calls, many or slow, never keep the watcher from polling.
+        self._poll_slots = asyncio.Semaphore(settings.max_connections)
         self._timeouts = _Timeouts(settings.request_timeout)
+        self._owner = Owner()
         self._closed = False
         self._tokens: Tokens | None = None
         self._replaceable: ReplaceableCredentials | None = None
@@ -97,6 +101,7 @@ class Transport:
         return await self._call(Call("POST", path, "", body, "application/json", creates=True))
 
     async def _call(self, call: Call) -> Response:
+        self.check_open()
         started = self._clock.monotonic()
         give_up = started + self._settings.max_quota_wait
         retry, attempt, may_have_arrived = self._settings.retry, 0, False
@@ -123,7 +128,7 @@ class Transport:
     async def poll(self, path: str, query: str = "") -> Response:
         """Send a GET once, or raise at once while the quota is spent: the watcher decides what follows."""
         call = Call("GET", path, query)
-        async with self._slots:
+        async with self._poll_slots:
             if self._delay() > 0:
                 raise self._spent(str(call))
             return await self._send(call, 1)
@@ -133,7 +138,7 @@ class Transport:
 
         The download as a whole has no timeout, but the wait for each chunk of it has.
         """
-        self._check_open()
+        self.check_open()
         seconds = self._settings.request_timeout
         opening = self._open_session().get(
             url,
@@ -148,7 +153,7 @@ class Transport:
 
     async def read(self, response: aiohttp.ClientResponse, attempt: int) -> bytes:
         """The next chunk of a file, empty at its end."""
-        self._check_open()
+        self.check_open()
         return await self._receive(response.content.readany(), response.url, attempt)
 
     async def _receive(self, awaited: Awaitable[_Received], url: URL, attempt: int) -> _Received:
@@ -157,7 +162,7 @@ class Transport:
             async with timeout:
                 return await awaited
         except (aiohttp.ClientError, OSError) as failure:
-            self._check_open()
+            self.check_open()
             call = Call("GET", str(url.with_query(None)))
             seconds = self._settings.request_timeout
             error = transport_error(call, failure, attempt, seconds, self.redact)
@@ -165,9 +170,14 @@ class Transport:
         finally:
             self._timeouts.leave(timeout)
 
+    def start_closing(self) -> None:
+        """Refuse new calls; raises `RuntimeError` in another event loop or process."""
+        self._owner.check()
+        self._closed = True
+
     async def close(self) -> None:
         """End every request under way with `ClientClosedError`, and close the session if it is ours."""
-        self._closed = True
+        self.start_closing()
         await self._timeouts.end_all()
         try:
             await self._revoke()
@@ -175,6 +185,7 @@ class Transport:
             self._timeouts.stop()
             if self._settings.session is None and self._session is not None:
                 await self._session.close()
+            self._owner.release()
 
     async def _revoke(self) -> None:
         """Revoke the token if that is wanted; one that cannot be revoked expires by itself."""
@@ -187,7 +198,7 @@ class Transport:
 
     async def pause(self, seconds: float) -> None:
         """Sleep, or raise `ClientClosedError` if the client is closed meanwhile."""
-        self._check_open()
+        self.check_open()
         timeout = self._timeouts.start()
         try:
             async with timeout:
@@ -197,9 +208,11 @@ class Transport:
         finally:
             self._timeouts.leave(timeout)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise unless the client is open, and this is its event loop and its process."""
         if self._closed:
             raise ClientClosedError
+        self._owner.check()
         if self._session is not None and self._session.closed:
             raise ClientClosedError("The aiohttp session that was given to this client is closed")
 
@@ -255,7 +268,7 @@ class Transport:
         try:
             replaced = await replaceable.replace(credentials, generation, attempt)
         except AuthenticationError:
-            self._check_open()  # `close` ends a renewal
+            self.check_open()  # `close` ends a renewal
             raise
         return await self._send_with(replaced, call, attempt)
 
@@ -266,14 +279,15 @@ class Transport:
         return token
 
     async def _send_with(self, credentials: Mapping[str, str], call: Call, attempt: int) -> Response:
-        self._check_open()
+        self.check_open()
         started = self._clock.monotonic()
         call.is_sent = True
         try:
             response = await self._exchange(self._open_session(), credentials, call)
         except (aiohttp.ClientError, OSError) as failure:
             if isinstance(failure, TimeoutError):
-                self._check_open()  # `close` ends it in the same way
+                self.check_open()  # `close` ends it in the same way
+            call.is_sent = not is_unsent(failure)
             elapsed = self._clock.monotonic() - started
             seconds = self._settings.request_timeout
             error = transport_error(call, failure, attempt, seconds, self.redact)

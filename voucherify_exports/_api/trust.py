@@ -65,10 +65,16 @@ class Trust:
 
     @classmethod
     def from_hosts(cls, api: URL, trusted_hosts: Iterable[str]) -> "Trust":
-        """Raises `ConfigurationError` for anything but bare host names."""
+        """Raises `ConfigurationError` for anything but bare host names, `TypeError` for other types."""
         if isinstance(trusted_hosts, str):
             raise ConfigurationError("trusted_hosts must be a list of host names, not a str")
-        names = [host.lower() for host in trusted_hosts]
+        if not isinstance(trusted_hosts, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # not every caller checks types
+            raise TypeError(f"trusted_hosts must be a list of host names, not {type(trusted_hosts).__name__}")
+        hosts = [*trusted_hosts]
+        for host in hosts:
+            if not isinstance(host, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # the same
+                raise TypeError(f"trusted_hosts: a host name must be a str, not {type(host).__name__}")
+        names = [host.lower() for host in hosts]
         for name in names:
             if not _HOST.fullmatch(name):
                 raise ConfigurationError(f"trusted_hosts: {name!r} is not a bare host name")

@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from attrs import define, field
 
+from .._ground.callbacks import check_returned
 from .._ground.clock import Clock
 from .._ground.threads import in_thread, wait_for_thread
 from ..models import Export
@@ -145,7 +146,7 @@ class _Writer:
 
     def _report(self, received: int) -> None:
         if self._on_progress is not None:
-            self._on_progress(received, self._file.identity.size)
+            check_returned("on_progress", self._on_progress(received, self._file.identity.size))
 
 
 async def _on_disk(

@@ -1,1 +1,1 @@
-"""Used by all wings: time, threads, redaction, HTML tables."""
+"""Used by all wings: callbacks, time, threads, redaction, HTML tables."""

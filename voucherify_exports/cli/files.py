@@ -12,6 +12,7 @@ from rich.filesize import decimal
 
 from ..client import ExportsClient
 from ..models import Export
+from ..polling import PollPolicy
 from ..tables import CellOptions, check_target
 from .conditions import parse_filters
 from .connection import Connection, connects
@@ -24,11 +25,13 @@ from .options import (
     ExportedObject,
     ExportId,
     Fields,
+    Interval,
     IsAny,
     Order,
     Timeout,
     Unchecked,
     create_options,
+    poll_policy,
 )
 from .status_display import StatusDisplay, StatusView
 
@@ -122,6 +125,7 @@ def run(
     names: NamesOption = "field",
     strict: Strict = False,
     timeout: Timeout = 1800.0,
+    interval: Interval = None,
 ) -> None:
     """Create an export, wait for it and save its file.
 
@@ -131,12 +135,14 @@ def run(
     options = create_options(fields, order, filters, campaign, unchecked=unchecked)
     job = Job(connection, output, {"names": names, "strict": strict})
     try:
-        asyncio.run(_run(job, exported_object, options, timeout))
+        asyncio.run(_run(job, exported_object, options, timeout, poll_policy(interval)))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(job.interruption) from None
 
 
-async def _run(job: Job, exported_object: str, options: CreateOptions, timeout: float) -> None:
+async def _run(
+    job: Job, exported_object: str, options: CreateOptions, timeout: float, poll: PollPolicy | None
+) -> None:
     # The steps of `export_to`, one by one: the text after Ctrl-C needs the id of the export.
     async with job.connection.open() as (client, reporter):
         await asyncio.to_thread(check_target, job.path)
@@ -145,6 +151,6 @@ async def _run(job: Job, exported_object: str, options: CreateOptions, timeout: 
         view = StatusView([export.id], summary=lambda: reporter.summary)
         async with StatusDisplay(view, job.connection.console) as display:
             display.update(export)
-            done = await client.wait_until_done(export, timeout=timeout, on_update=display.update)
+            done = await client.wait_until_done(export, timeout=timeout, poll=poll, on_update=display.update)
         job.is_done = True
         await job.save(client, done)

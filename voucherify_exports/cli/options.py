@@ -1,5 +1,6 @@
 """The arguments and options that several commands share, and what a shell completes for them."""
 
+import math
 import os
 from typing import Annotated
 
@@ -9,6 +10,12 @@ from .. import ExportOptions
 from ..catalog import CATALOG
 from ..filters import Filters
 from ..models import ExportStatus
+from ..polling import PollPolicy
+
+
+def poll_policy(interval: float | None) -> PollPolicy | None:
+    """The policy that polls at this interval; `None` for the client's own."""
+    return None if interval is None else PollPolicy(initial=interval, factor=1, max=interval, jitter=0)
 
 
 class CreateOptions(ExportOptions):
@@ -91,5 +98,21 @@ Campaign = Annotated[
     str | None, typer.Option(metavar="ID", help="Export only what belongs to this campaign.")
 ]
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="The longest wait, in seconds.")]
+
+
+def _check_interval(seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds < math.inf:  # NaN neither
+        raise typer.BadParameter(f"{seconds:g} is not a number of seconds above 0")
+    return seconds
+
+
+Interval = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        callback=_check_interval,
+        help="Poll each export every SECONDS seconds, instead of after 2, 4, 8 … and at most 60.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="Print each export as a line of JSON.")]

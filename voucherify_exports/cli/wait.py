@@ -19,11 +19,12 @@ from ..errors import (
     VoucherifyExportsError,
 )
 from ..models import Export
+from ..polling import PollPolicy
 from .boundary import print_error
 from .connection import Connection, connects
 from .exit_codes import ExitCode
 from .interruption import wait_interrupted
-from .options import AsJsonLines, Timeout
+from .options import AsJsonLines, Interval, Timeout, poll_policy
 from .status_display import StatusDisplay, StatusView
 from .streams import print_results
 
@@ -37,21 +38,28 @@ class WaitRun:
         self.export_ids = list(dict.fromkeys(export_ids))
         self._outcomes: dict[str, Export | VoucherifyExportsError] = {}
 
-    async def run(self, client: ExportsClient, display: StatusDisplay, timeout: float) -> None:
+    async def run(
+        self, client: ExportsClient, display: StatusDisplay, timeout: float, poll: PollPolicy | None = None
+    ) -> None:
         """Wait for all exports; raises `ConfigurationError` for an invalid id or timeout."""
         try:
             async with display, asyncio.TaskGroup() as waits:
                 for export_id in self.export_ids:
-                    waits.create_task(self._wait_for(client, display, export_id, timeout))
+                    waits.create_task(self._wait_for(client, display, export_id, timeout, poll))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
     async def _wait_for(
-        self, client: ExportsClient, display: StatusDisplay, export_id: str, timeout: float
+        self,
+        client: ExportsClient,
+        display: StatusDisplay,
+        export_id: str,
+        timeout: float,
+        poll: PollPolicy | None,
     ) -> None:
         try:
             self._outcomes[export_id] = await client.wait_until_done(
-                export_id, timeout=timeout, on_update=display.update
+                export_id, timeout=timeout, poll=poll, on_update=display.update
             )
         except ConfigurationError:
             raise
@@ -105,6 +113,7 @@ def wait(
         typer.Argument(metavar="[ID]...", help="The ids of the exports; by default read from stdin."),
     ] = None,
     timeout: Timeout = 1800.0,
+    interval: Interval = None,
     as_json: AsJsonLines = False,
 ) -> None:
     """Wait until exports are finished, and print their result URLs.
@@ -115,7 +124,7 @@ def wait(
     """
     wait_run = WaitRun(export_ids or _ids_from_stdin())
     try:
-        asyncio.run(_wait(connection, wait_run, timeout))
+        asyncio.run(_wait(connection, wait_run, timeout, poll_policy(interval)))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(wait_interrupted(wait_run.pending, connection.options)) from None
     finally:
@@ -132,7 +141,7 @@ def _ids_from_stdin() -> list[str]:
     return ids
 
 
-async def _wait(connection: Connection, wait_run: WaitRun, timeout: float) -> None:
+async def _wait(connection: Connection, wait_run: WaitRun, timeout: float, poll: PollPolicy | None) -> None:
     async with connection.open() as (client, reporter):
         view = StatusView(wait_run.export_ids, summary=lambda: reporter.summary)
-        await wait_run.run(client, StatusDisplay(view, connection.console), timeout)
+        await wait_run.run(client, StatusDisplay(view, connection.console), timeout, poll)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 from attrs import define, evolve, field
 
+from .._ground.callbacks import check_returned
 from ..catalog import ColumnType
 from ..errors import TableError
 from ._columns import Column, Names, Origin, build_columns, warn
@@ -103,7 +104,7 @@ class CSVTable:
                     rows = 0
                     for batch in batches:
                         rows += len(batch)
-                        self._on_progress(rows)
+                        check_returned("on_progress", self._on_progress(rows))
                         yield batch
             except pa.ArrowInvalid as error:
                 raise _ArrowReadError(str(error)) from None
@@ -141,7 +142,7 @@ class CSVTable:
             rows = 0
             while block := list(islice(rest, _ROWS_AT_ONCE)):
                 rows += len(block)
-                self._on_progress(rows)
+                check_returned("on_progress", self._on_progress(rows))
                 for number in types.keys() - misfits.keys():
                     place = _find_misfit([cells[number] for _, cells in block], types[number])
                     if place is not None:

@@ -63,6 +63,12 @@ def warn(problem: str) -> None:
     warnings.warn(problem, ColumnWarning, stacklevel=3)
 
 
+def check_names(names: object) -> None:
+    """Raise `ValueError` for another choice of names than there is."""
+    if names not in ("field", "header"):
+        raise ValueError(f"names must be 'field' or 'header', not {names!r}")
+
+
 def build_columns(header: Sequence[str], origin: Origin, names: Names) -> list[Column]:
     """Find the name and type of each column.
 
@@ -70,8 +76,7 @@ def build_columns(header: Sequence[str], origin: Origin, names: Names) -> list[C
     `metadata`. If a title contradicts that, every column keeps its title and is text, with a `ColumnWarning`.
     If no fields were requested, the default fields are tried, and then each title alone.
     """
-    if names not in ("field", "header"):
-        raise ValueError(f"names must be 'field' or 'header', not {names!r}")
+    check_names(names)
     entry = CATALOG.get(origin.exported_object or "")
     fields: Sequence[str | None] = [None] * len(header)
     if entry is not None:

@@ -1,16 +1,18 @@
 """The public functions that convert CSV files: rows, Arrow tables, DataFrames, Parquet and JSON Lines."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 from .._files.part import Part, check_place, check_writable
 from .._files.resume import Identity
+from .._ground.callbacks import check_callback
+from ..errors import describe_unknown
 from ..extras import check_extra
 from ..models import Export
-from ._columns import Names, Origin, RowBuilder
+from ._columns import Names, Origin, RowBuilder, check_names
 from ._csv import parse_records, read_chunks
 
 if TYPE_CHECKING:
@@ -144,6 +146,23 @@ def check_target(path: str | os.PathLike[str]) -> None:
     check_place(target)
 
 
+def check_cells(cells: object) -> None:
+    """Raise `TypeError` or `ValueError` for options of cells that a conversion would refuse later."""
+    if not isinstance(cells, Mapping):
+        raise TypeError(f"cells must be a dict, not {type(cells).__name__}")
+    options = cast("Mapping[object, object]", cells)
+    for name in options:
+        if name not in CellOptions.__annotations__:
+            raise TypeError(describe_unknown("option", name, [*CellOptions.__annotations__]))
+    check_names(options.get("names", "field"))
+    _check_json(options.get("json", "text"))
+
+
+def _check_json(json: object) -> None:
+    if json not in ("text", "parse"):
+        raise ValueError(f"json must be 'text' or 'parse', not {json!r}")
+
+
 def format_of(path: Path) -> str:
     """The suffix of a path in lower case; `ValueError` if it is not the suffix of a known format."""
     suffix = path.suffix.lower()
@@ -192,8 +211,8 @@ def _read(
     from ._arrow import CSVTable
     from ._structs import read_parsed
 
-    if json not in ("text", "parse"):
-        raise ValueError(f"json must be 'text' or 'parse', not {json!r}")
+    check_callback("on_progress", on_progress)
+    _check_json(json)
     origin = Origin.from_export(export, fields)
     table = CSVTable.from_file(
         _make_opener(source), origin, names=names, strict=strict, on_progress=on_progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
 from math import inf
 from typing import Any, Literal, Self, TypeAlias, cast
 
@@ -57,6 +58,7 @@ _HEADERS = must_be(
 _RESET = must_be("'before', 'headers' or 'body'", lambda value: value in ("before", "headers", "body"))
 _BODY = must_be("bytes, text or anything that JSON can hold", _is_body)
 _BYTES = must_be("bytes, or text in JSON", lambda value: isinstance(value, bytes))
+_EDIT = must_be("a plain function", lambda value: callable(value) and not iscoroutinefunction(value))
 _PROBABILITY = must_be("a number above 0, at most 1", lambda value: is_number(value) and 0 < value <= 1)
 
 
@@ -101,7 +103,12 @@ class Fault:
     content_type: str | None = field(default=None, validator=_TEXT)
     delay: float | None = field(default=None, validator=_SECONDS)
     reset: Reset | None = field(default=None, validator=_RESET)
-    edit: Edit | None = field(default=None, validator=must_be("a function", callable))
+    edit: Edit | None = field(
+        default=None,
+        validator=must_be(
+            "a plain function", lambda value: callable(value) and not iscoroutinefunction(value)
+        ),
+    )
     after: int | None = field(default=None, validator=_COUNT)
     truncate: bool = field(default=False, validator=_FLAG)
     garble: bool = field(default=False, validator=_FLAG)
