@@ -1,10 +1,20 @@
+import math
 import random
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from samples import running
 from tenacity import RetryCallState, wait_chain, wait_fixed, wait_none
 
-from voucherify_exports import Export, PollPolicy, RetryPolicy
+from voucherify_exports import Export, PollPolicy, RetryPolicy, WaitStrategy
+
+
+def _returning(value: Any) -> WaitStrategy:
+    def odd(_state: RetryCallState) -> Any:
+        return value
+
+    return odd
 
 
 class TestPollPolicy:
@@ -52,9 +62,28 @@ class TestPollPolicy:
 
         assert PollPolicy(wait=by_status).delay(1, export) == 30
 
-    def test_a_negative_delay_is_zero(self) -> None:
-        """A negative delay of a strategy counts as zero."""
-        assert PollPolicy(wait=lambda _: -3).delay(1) == 0
+    def test_passes_the_elapsed_time_to_the_strategy(self) -> None:
+        """Strategies that depend on the time since the start get it."""
+        policy = PollPolicy(wait=lambda state: state.seconds_since_start or 0.0)
+
+        assert policy.delay(3, elapsed=12.5) == 12.5
+        assert policy.delay(1) == 0
+
+    @pytest.mark.parametrize("wrong", [-3, -0.1, math.nan, math.inf, -math.inf])
+    def test_refuses_a_time_that_cannot_be_waited(self, wrong: float) -> None:
+        """A number that is not a time to wait is a ValueError that names the strategy and the number."""
+        with pytest.raises(ValueError, match=rf"the wait strategy odd returned {wrong} seconds"):
+            PollPolicy(wait=_returning(wrong)).delay(1)
+        with pytest.raises(ValueError, match=rf"the wait strategy odd returned {wrong} seconds"):
+            RetryPolicy(wait=_returning(wrong)).delay(1, TimeoutError())
+
+    @pytest.mark.parametrize("wrong", [None, "2", timedelta(seconds=2), True], ids=repr)
+    def test_refuses_what_is_not_a_number(self, wrong: Any) -> None:
+        """Anything else is a TypeError that names the strategy and what it returned."""
+        with pytest.raises(TypeError, match="the wait strategy odd returned .*, not seconds as a number"):
+            PollPolicy(wait=_returning(wrong)).delay(1)
+        with pytest.raises(TypeError, match="the wait strategy odd returned .*, not seconds as a number"):
+            RetryPolicy(wait=_returning(wrong)).delay(1, TimeoutError())
 
     @pytest.mark.parametrize(
         "wrong",

@@ -66,6 +66,8 @@ class ExportsClient(Creates):
     - `retry`: how often a direct call is retried after a transient failure.
     - `poll`: how often one waiter polls its export.
     - `poll_share`: the share of the rate limit that polling may use, above 0 and at most 1.
+    - `read_lag`: seconds after the creation of an export by this client during which a wait takes a 404 for
+      an export that Voucherify does not find yet.
     - `max_quota_wait`: seconds that a direct call may wait for the rate limit to reset.
     - `max_connections`: how many direct calls, how many polls, and how many downloads to files may run at the
       same time: three bounds, so that none of them waits for another.
@@ -87,12 +89,12 @@ class ExportsClient(Creates):
         self._settings = settings = Settings(app_id=app_id, app_token=app_token, **options)
         quota = Quota(settings.poll_share)
         self._transport = Transport(settings, quota)
-        self._api = Endpoints(self._transport)
+        poller = ApiPoller(self._transport)
+        self._watcher = Watcher(poller, quota, settings.clock, settings.on_event, settings.read_lag)
+        self._api = Endpoints(self._transport, on_created=self._watcher.note_created)
         remote = RemoteFiles(settings, self._transport, self._api.get)
         self._downloads = Downloads(remote)
         self._table_downloads = TableDownloads(remote, self._downloads)
-        poller = ApiPoller(self._transport)
-        self._watcher = Watcher(poller, quota, settings.clock, settings.on_event)
 
     @classmethod
     def from_env(
@@ -208,7 +210,8 @@ class ExportsClient(Creates):
 
         Raises `ExportFailedError` when the export ends in ERROR (with `raise_on_error=False`, it is
         returned), `WaitTimeoutError` when the time is over, `ExportNotFoundError` when the export does not
-        exist or was deleted, `AuthenticationError` or `PermissionDeniedError` for the credentials, and
+        exist or was deleted, `AuthenticationError` or `PermissionDeniedError` for the credentials,
+        `TransportError` for what cannot pass by itself, such as a certificate that is refused, and
         `RateLimitedError` at once when the quota is spent for longer than the wait may last.
 
         Cancelling the wait ends only this wait. The export continues at Voucherify.
@@ -219,8 +222,17 @@ class ExportsClient(Creates):
         _check_callback("on_update", on_update)
         self._transport.check_open()
         if known is None or not _has_ended(known):
-            policy = poll or self._settings.poll
-            known = await self._watcher.wait(export_id, known, timeout, policy, on_update)
+            waiter = self._watcher.attach(
+                export_id, known, timeout, poll or self._settings.poll, on_update=on_update
+            )
+            try:
+                # Not in a coroutine of the watcher: there may be thousands of waits, and so of its frames.
+                while waiter.outcome is None:
+                    await waiter.notified()
+                    waiter.run_callbacks()
+            finally:
+                await self._watcher.detach([waiter])
+            known = waiter.result()
         if known.is_failed and raise_on_error:
             raise ExportFailedError(known)
         return known

@@ -51,6 +51,7 @@ class TestOptions:
             "retry": defaults["retry"],
             "poll": PollPolicy(),
             "poll_share": 0.5,
+            "read_lag": 10.0,
             "max_quota_wait": 120.0,
             "max_connections": 20,
             "trusted_hosts": (),

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 from simulation.simulated import Plan, Simulated, durations, others
 from virtual import VirtualLoop
+from waits import wait
 
 from voucherify_exports import Export, PollPolicy, RateLimitedError, ServerError
 from voucherify_exports._waiting.watcher import Watcher
@@ -77,11 +78,11 @@ def run_watcher(
         watcher = Watcher(api, api.quota, api.clock, lambda event: None)
         policy = PollPolicy()
 
-        async def wait(api: Simulated, export_id: str) -> Export:
+        async def wait_for(api: Simulated, export_id: str) -> Export:
             known = api.created(export_id) if are_known else None
-            return await watcher.wait(export_id, known, None, policy)
+            return await wait(watcher, export_id, known, None, policy)
 
-        return wait
+        return wait_for
 
     return _run(waiters, plan, prepare, spent_by_others, seed, options)
 

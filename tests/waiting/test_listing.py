@@ -500,21 +500,31 @@ class TestFailures:
         assert not any(entry.waiters[0].is_asked for entry in awaited.map.entries.values())
 
 
-class TestTarget:
+class TestPolledWith:
     def test_the_page_of_an_export(self) -> None:
-        """The target is the page, or a GET where that is more certain."""
+        """The poll of its page contains an export, unless it was missing or has a GET of its own."""
         awaited = Awaited(1, 2)
-        entry = awaited.entry(1)
-        assert _name(awaited.map.target(entry)) == "page 1"
-        page = awaited.ask(0)
-        assert awaited.map.target(entry) is entry
-        awaited.map.ended(page)
+        entry, page = awaited.entry(1), awaited.map._pages[1]
+        assert awaited.map.polled_with(entry) is page
         entry.missed()
-        assert awaited.map.target(entry) is entry
-        awaited.map.isolate(entry)
+        assert awaited.map.polled_with(entry) is entry
         entry.polled(1)
-        assert awaited.map.target(entry) is entry
-        assert awaited.map.target(awaited.entry(2)) is awaited.entry(2)
+        awaited.map.isolate(entry)
+        assert awaited.map.polled_with(entry) is entry
+
+    def test_the_only_export_of_a_page(self) -> None:
+        """A request for the page counts as well as one for its only export."""
+        awaited = Awaited(1)
+        page = awaited.map._pages[1]
+        assert page.target is awaited.entry(1) is awaited.entry(1).target
+        assert page.is_idle
+        awaited.map.asked(awaited.entry(1), 3)
+        assert not page.is_idle
+        assert page.asked_at == awaited.entry(1).asked_at == 3
+        awaited.map.asked(page, 4)
+        assert page.asked_at == 4
+        awaited.map.ended(awaited.entry(1))
+        assert not page.is_idle
 
 
 class TestQueue:

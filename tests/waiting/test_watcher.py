@@ -8,6 +8,7 @@ import pytest
 from attrs import Factory, define, evolve
 from samples import running, wire
 from virtual import EPOCH, VirtualClock, VirtualLoop, virtually
+from waits import wait
 
 from voucherify_exports import (
     ApiError,
@@ -120,7 +121,7 @@ class Setup:
         policy: PollPolicy = STEADY,
         on_update: Callable[[Export], object] | None = None,
     ) -> asyncio.Task[Export]:
-        return asyncio.create_task(self.watcher.wait(export_id, known, timeout, policy, on_update))
+        return asyncio.create_task(wait(self.watcher, export_id, known, timeout, policy, on_update))
 
 
 TIMELINE = [(0, "SCHEDULED"), (5, "IN_PROGRESS"), (20, "DONE")]
@@ -292,12 +293,10 @@ class TestDeadline:
     @virtually
     async def test_a_last_poll_that_hangs_delays_no_other_wait(self) -> None:
         """While the last poll of one wait hangs, the deadline of another wait is kept."""
-        waiting = [(0, "IN_PROGRESS")]
-        setup = Setup(newer=[(0, "DONE")], exp_1=waiting, exp_2=waiting)
-        setup.poller.unlisted = {"exp_1", "exp_2"}
+        setup = Setup(exp_1=[(0, "IN_PROGRESS")], exp_2=[(0, "IN_PROGRESS")])
         earlier, later = setup.wait(timeout=10), setup.wait("exp_2", timeout=10.5)
         await asyncio.sleep(9.5)
-        setup.poller.slow["exp_1"] = 1000
+        setup.poller.latency = 1000
 
         with pytest.raises(WaitTimeoutError):
             await later

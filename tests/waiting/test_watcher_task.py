@@ -7,6 +7,7 @@ from contextlib import aclosing
 import pytest
 from test_watcher import EVERY_SECOND, STEADY, TIMELINE, Setup, exported
 from virtual import virtually
+from waits import wait
 
 from voucherify_exports import Event, RateLimitedError, RoundCompleted, WaitEnded
 
@@ -79,4 +80,4 @@ class TestAfterItsEnd:
 
         waits = setup.watcher.wait_many([("exp_1", None), ("exp_2", None)], 5, STEADY)
         assert [type(outcome) async for _, outcome in waits] == [RateLimitedError] * 2
-        assert await setup.watcher.wait("exp_1", None, 60, STEADY) == exported("DONE")
+        assert await wait(setup.watcher, "exp_1", None, 60, STEADY) == exported("DONE")

@@ -20,8 +20,9 @@ _logger = logging.getLogger("voucherify_exports")
 class Endpoints:
     """Direct calls: each is one request on behalf of a caller, retried as its method allows."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, on_created: Callable[[str], None]) -> None:
         self._transport = transport
+        self._on_created = on_created
 
     async def get(self, export_id: str) -> Export:
         response = await self._transport.request("GET", export_path(export_id))
@@ -34,9 +35,11 @@ class Endpoints:
     async def create(self, path: str, payload: Mapping[str, object]) -> Export:
         response = await self._transport.create(path, payload)
         try:
-            return export_from(response, self._transport.redact)
+            export = export_from(response, self._transport.redact)
         except InvalidResponseError as error:
             raise CreateUncertainError(f"{error}; {LOOK_FOR_IT}") from error
+        self._on_created(export.id)
+        return export
 
     async def delete(self, export_id: str) -> None:
         await self._transport.request("DELETE", export_path(export_id))

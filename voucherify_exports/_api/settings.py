@@ -29,6 +29,7 @@ class ClientOptions(TypedDict, total=False):
     retry: RetryPolicy
     poll: PollPolicy
     poll_share: float
+    read_lag: float
     max_quota_wait: float
     max_connections: int
     trusted_hosts: Iterable[str]
@@ -153,6 +154,7 @@ class Settings:
     retry: RetryPolicy = field(default=RetryPolicy(), validator=_is_policy(RetryPolicy))
     poll: PollPolicy = field(default=PollPolicy(), validator=_is_policy(PollPolicy))
     poll_share: float = field(default=0.5, validator=_in_range(above=0, most=1))
+    read_lag: float = field(default=10.0, validator=_in_range(least=0))
     max_quota_wait: float = field(default=120.0, validator=_in_range(least=0))
     max_connections: int = field(default=20, validator=[_in_range(above=0), _is_integer])
     trusted_hosts: Iterable[str] = ()

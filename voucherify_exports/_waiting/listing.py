@@ -40,7 +40,7 @@ class Page(Polled):
     """
 
     number: int
-    entries: dict[Entry, None] = field(factory=dict, init=False)
+    entries: dict[Entry, None] = field(factory=dict[Entry, None], init=False)
     polled_at: float = field(default=-math.inf, init=False)
     failing_since: float = field(default=math.inf, init=False)
     _computed: _Computed | None = field(default=None, init=False)
@@ -64,6 +64,11 @@ class Page(Polled):
     def is_idle(self) -> bool:
         """Whether no request is under way that would return its exports."""
         return not self.requests and not self.target.requests
+
+    @property
+    def asked_at(self) -> float:
+        """When the last request was sent that would return its exports."""
+        return max(self.sent_at, self.target.sent_at)
 
     @property
     def computed(self) -> _Computed:
@@ -129,9 +134,11 @@ class Page(Polled):
 class Queue:
     """The awaited exports that get GETs of their own."""
 
-    entries: dict[Entry, None] = field(factory=dict, init=False)
-    _heap: list[tuple[float, int, Entry]] = field(factory=list, init=False)
-    _changed: dict[Entry, None] = field(factory=dict, init=False)  # to be queued under another time
+    entries: dict[Entry, None] = field(factory=dict[Entry, None], init=False)
+    _heap: list[tuple[float, int, Entry]] = field(factory=list[tuple[float, int, Entry]], init=False)
+    _changed: dict[Entry, None] = field(
+        factory=dict[Entry, None], init=False
+    )  # to be queued under another time
     _order: "itertools.count[int]" = field(factory=itertools.count, init=False)
 
     def changed(self, entry: Entry) -> None:
@@ -223,10 +230,9 @@ class PageMap:
         entry = self._queue.first()
         return min(dues, default=math.inf) if entry is None else min((entry.due, *dues))
 
-    def target(self, entry: Entry) -> Page | Entry:
-        """What to request for one export: the page where it is expected, unless a GET is more certain."""
-        place = entry.place
-        return place.target if isinstance(place, Page) and not place.requests and not entry.misses else entry
+    def polled_with(self, entry: Entry) -> Page | Entry:
+        """Whose poll should contain an export: the page where it is expected, unless a GET is more certain."""
+        return entry.place if isinstance(entry.place, Page) and not entry.misses else entry
 
     def asked(self, target: Page | Entry, now: float) -> list[Entry]:
         """A request is sent; returns the entries that its response should contain."""

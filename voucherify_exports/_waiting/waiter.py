@@ -8,6 +8,7 @@ from typing import Protocol
 from attrs import define, field
 
 from .._api.quota import PATIENCE
+from .._ground.callbacks import check_returned
 from ..errors import VoucherifyExportsError
 from ..models import Export, ExportStatus
 from ..polling import PollPolicy
@@ -89,12 +90,24 @@ class Waiter:
             self.updates = [*(self.updates or ()), export]
             self.inbox.notify(self)
 
+    def notified(self) -> asyncio.Future[None]:
+        """A future to await for an outcome, or for updates."""
+        return self.inbox.notified()
+
+    def result(self) -> Export:
+        """The outcome; raises the error of a wait that failed."""
+        assert self.outcome is not None
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
     def run_callbacks(self) -> None:
         """Call `on_update` for each change of status since the last call, in order."""
+        self.inbox.take()
         updates, self.updates = self.updates, None
         if self.on_update is not None:
             for export in updates or ():
-                self.on_update(export)
+                check_returned("on_update", self.on_update(export))
 
     def schedule_poll(self, now: float) -> None:
         """Set the time of the next poll by the policy, if the previous pause is over.
@@ -170,6 +183,11 @@ class Place(Protocol):
         ...
 
 
+def _no_waiters() -> list[Waiter]:
+    """A list, ten times as fast as `list[Waiter]()`."""
+    return []
+
+
 @define(eq=False, weakref_slot=False)
 class Entry(Polled):
     """One export id, and the waiters for it.
@@ -183,7 +201,7 @@ class Entry(Polled):
     created: float
     place: Place
     latest: Export | None = None
-    waiters: list[Waiter] = field(factory=list, init=False)
+    waiters: list[Waiter] = field(factory=_no_waiters, init=False)
     polled_at: float | None = None
     misses: int = 0
     lacked_result: bool = False
@@ -204,6 +222,16 @@ class Entry(Polled):
         for waiter in self.waiters:
             schedule.include(waiter, self.misses > 0)
         return schedule
+
+    @property
+    def target(self) -> "Entry":
+        """What to request; see `Page.target`."""
+        return self
+
+    @property
+    def asked_at(self) -> float:
+        """When the last GET was sent."""
+        return self.sent_at
 
     @property
     def status(self) -> ExportStatus | None:

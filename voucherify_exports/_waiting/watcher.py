@@ -81,28 +81,6 @@ class Watcher:
         self._requests = self._returned = 0  # since the last event
         self._under_way = 0
 
-    async def wait(
-        self,
-        export_id: str,
-        known: Export | None,
-        timeout: float | None,
-        policy: PollPolicy,
-        on_update: Callable[[Export], object] | None = None,
-    ) -> Export:
-        """The export once it is DONE or ended in ERROR; `known` is what the caller knows of it."""
-        inbox = Inbox()
-        waiter = self._attach(export_id, known, timeout, policy, inbox, on_update)
-        try:
-            while waiter.outcome is None:
-                await inbox.notified()
-                inbox.take()
-                waiter.run_callbacks()
-        finally:
-            await self._detach([waiter])
-        if isinstance(waiter.outcome, BaseException):
-            raise waiter.outcome
-        return waiter.outcome
-
     async def wait_many(
         self, wanted: Iterable[tuple[str, Export | None]], timeout: float | None, policy: PollPolicy
     ) -> AsyncGenerator[tuple[str, Export | BaseException]]:
@@ -111,7 +89,7 @@ class Watcher:
         pending: dict[Waiter, None] = {}
         try:
             for export_id, known in wanted:
-                pending[self._attach(export_id, known, timeout, policy, inbox)] = None
+                pending[self.attach(export_id, known, timeout, policy, inbox)] = None
             while pending:
                 await inbox.notified()
                 for waiter in inbox.take():
@@ -119,7 +97,7 @@ class Watcher:
                     # Without callbacks, a waiter is notified only of its end.
                     yield waiter.entry.export_id, cast("Export | BaseException", waiter.outcome)
         finally:
-            await self._detach(pending)
+            await self.detach(pending)
 
     def note_created(self, export_id: str) -> None:
         """Remember that this client created an export: Voucherify may not find it for some seconds."""
@@ -137,20 +115,21 @@ class Watcher:
         finally:
             await self._stop()
 
-    def _attach(
+    def attach(
         self,
         export_id: str,
         known: Export | None,
         timeout: float | None,
         policy: PollPolicy,
-        inbox: Inbox,
+        inbox: Inbox | None = None,
         on_update: Callable[[Export], object] | None = None,
     ) -> Waiter:
+        """Start a wait, which must be detached; `known` is what the caller knows of the export."""
         now = self._clock.monotonic()
         age = self._age(known) if known else 0.0
         deadline = math.inf if timeout is None else now + timeout
         due = now + _first_pause(known, age, policy) if known else now
-        waiter = Waiter(inbox, policy, now, deadline, due, known, on_update)
+        waiter = Waiter(inbox or Inbox(), policy, now, deadline, due, known, on_update)
         self._map.joined(waiter, export_id, known, created=now - age if known else now)
         if deadline < math.inf:
             self._drop_ended()
@@ -164,7 +143,7 @@ class Watcher:
         self._task = asyncio.create_task(self._run(), name="voucherify-exports-watcher")
         self._task.add_done_callback(self._task_ended)
 
-    async def _detach(self, waiters: Iterable[Waiter]) -> None:
+    async def detach(self, waiters: Iterable[Waiter]) -> None:
         """End waits, whether they have outcomes or not; without waits the task ends."""
         for waiter in waiters:
             self._leave(waiter)
@@ -282,20 +261,23 @@ class Watcher:
             waiter = heapq.heappop(self._ends)
             if not waiter.is_pending:
                 continue
-            target = self._map.target(waiter.entry)
-            if target.is_idle or now >= target.sent_at + LAST_POLL:
-                if not self._may_send_last(waiter, target, now):
+            polled = self._map.polled_with(waiter.entry)
+            if not waiter.is_asked and not polled.is_idle:
+                polled = waiter.entry  # the request for its page was sent before it was expected there
+            is_last_poll = not polled.is_idle and waiter.deadline <= polled.asked_at
+            if not is_last_poll or now >= polled.asked_at + LAST_POLL:
+                if not self._may_send_last(waiter, polled, now):
                     self._time_out(waiter)
                     continue
-                self._send(target, now, requests)
-            waiter.ends = target.sent_at + LAST_POLL
+                self._send(polled.target, now, requests)
+            waiter.ends = polled.asked_at + LAST_POLL
             heapq.heappush(self._ends, waiter)
 
-    def _may_send_last(self, waiter: Waiter, target: Page | Entry, now: float) -> bool:
+    def _may_send_last(self, waiter: Waiter, polled: Page | Entry, now: float) -> bool:
         """Whether to send a poll at the deadline: within the share, or if the wait would end without any."""
         if not waiter.is_asked:
             return self._quota.allows_last_poll(now)
-        if not target.is_idle or waiter.ends > waiter.deadline:
+        if not polled.is_idle or waiter.ends > waiter.deadline:
             return False  # it was sent
         is_allowed = self._quota.poll_at(now) <= now
         return is_allowed or (self._quota.is_paused(now) and self._quota.allows_last_poll(now))
@@ -323,9 +305,9 @@ class Watcher:
         now, polled_at = self._clock.monotonic(), waiter.entry.polled_at
         if polled_at is not None and polled_at >= waiter.deadline - _SLACK:
             return None
-        target = self._map.target(waiter.entry)
-        if waiter.is_asked and not target.is_idle:
-            return f"the last poll has had no response for {now - target.sent_at:.1f} s"
+        polled = self._map.polled_with(waiter.entry)
+        if waiter.is_asked and not polled.is_idle:
+            return f"the last poll has had no response for {now - polled.asked_at:.1f} s"
         return self._quota.held_back_by(now, self._clock.wall())
 
     def _end_round(self, next_due: float | None) -> None:
