@@ -38,7 +38,7 @@ WINGS: dict[str, set[str]] = {
     "errors": {"models"},
     "extras": {"errors"},
     "auth": {"errors", "_ground"},
-    "polling": {"models"},
+    "polling": {"models", "errors"},
     "catalog": {"models", "errors"},
     "filters": set(),
     "models": {"_ground"},

@@ -80,9 +80,9 @@ class TestPollPolicy:
     @pytest.mark.parametrize("wrong", [None, "2", timedelta(seconds=2), True], ids=repr)
     def test_refuses_what_is_not_a_number(self, wrong: Any) -> None:
         """Anything else is a TypeError that names the strategy and what it returned."""
-        with pytest.raises(TypeError, match="the wait strategy odd returned .*, not seconds as a number"):
+        with pytest.raises(TypeError, match=r"the wait strategy odd returned .*, not seconds as a number"):
             PollPolicy(wait=_returning(wrong)).delay(1)
-        with pytest.raises(TypeError, match="the wait strategy odd returned .*, not seconds as a number"):
+        with pytest.raises(TypeError, match=r"the wait strategy odd returned .*, not seconds as a number"):
             RetryPolicy(wait=_returning(wrong)).delay(1, TimeoutError())
 
     @pytest.mark.parametrize(
@@ -94,6 +94,19 @@ class TestPollPolicy:
         """A parameter that would make polling spin or speed up is a ValueError that names it."""
         with pytest.raises(ValueError, match=next(iter(wrong))):
             PollPolicy(**wrong)  # type: ignore[arg-type]  # mypy takes the values for `wait`
+
+    @pytest.mark.parametrize("name", ["initial", "factor", "max", "jitter"])
+    @pytest.mark.parametrize("wrong", [timedelta(seconds=2), "2", None, True], ids=repr)
+    def test_refuses_what_is_not_a_number_as_a_parameter(self, name: str, wrong: Any) -> None:
+        """The TypeError names the parameter."""
+        with pytest.raises(TypeError, match=f"{name} must be a number, not {type(wrong).__name__}"):
+            PollPolicy(**{name: wrong})
+
+    def test_refuses_an_infinite_pause(self) -> None:
+        """No poll would follow the first one."""
+        with pytest.raises(ValueError, match="initial cannot be inf"):
+            PollPolicy(initial=math.inf, max=math.inf)
+        assert PollPolicy(max=math.inf, jitter=0).delay(9) == 512
 
 
 class TestRetryPolicy:

@@ -13,7 +13,7 @@ from attrs import frozen
 from ._api.creates import Creates, ExportOptions, accepts_strict
 from ._api.endpoints import ApiPoller, Endpoints, check_list, each_export
 from ._api.quota import Quota
-from ._api.settings import ClientOptions, ClientSignature, Settings, check_options, check_policy, check_range
+from ._api.settings import ClientOptions, ClientSignature, Settings, check_options, check_policy
 from ._api.transport import Transport
 from ._api.wire import export_path
 from ._files.download import Downloads, Progress
@@ -21,7 +21,7 @@ from ._files.remote import RemoteFiles
 from ._ground.callbacks import check_callback
 from ._ground.threads import in_thread
 from ._waiting.watcher import Watcher
-from .errors import ConfigurationError, ExportFailedError, VoucherifyExportsError
+from .errors import ConfigurationError, ExportFailedError, VoucherifyExportsError, check_range
 from .extras import check_extra
 from .models import Export, ExportPage
 from .polling import PollPolicy

@@ -257,6 +257,24 @@ class ClientClosedError(VoucherifyExportsError):
         super().__init__(text)
 
 
+def check_range(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+) -> None:
+    """Raise `ConfigurationError` for a number outside its range or NaN, `TypeError` for another type."""
+    is_number = isinstance(value, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]  # such as a timedelta
+    if not is_number or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    # NaN compares false with everything, and passes none of these.
+    fits = (above is None or value > above) and (least is None or value >= least)
+    if not (fits and (most is None or value <= most) and value == value):
+        raise ConfigurationError(f"{name} cannot be {value!r}")
+
+
 def describe_unknown(kind: str, name: object, known: Collection[str]) -> str:
     """The message for an unknown name: with the names that are similar to it, or else all known ones."""
     text = f"unknown {kind} {str(name)!r}"

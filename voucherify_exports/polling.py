@@ -3,11 +3,13 @@
 import math
 import random
 from collections.abc import Callable
+from sys import float_info
 from typing import TypeAlias
 
 from attrs import field, frozen, validators
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential, wait_random
 
+from .errors import check_range
 from .models import Export
 
 WaitStrategy: TypeAlias = Callable[[RetryCallState], float]
@@ -30,15 +32,17 @@ class PollPolicy:
     [2.0, 4.0, 8.0, 60.0]
     """
 
-    initial: float = field(default=2.0, validator=validators.gt(0))
-    factor: float = field(default=2.0, validator=validators.ge(1))
-    max: float = field(default=60.0)
-    jitter: float = field(default=0.2, validator=[validators.ge(0), validators.le(1)])
+    initial: float = 2.0
+    factor: float = 2.0
+    max: float = 60.0
+    jitter: float = 0.2
     wait: WaitStrategy | None = field(default=None, validator=validators.optional(validators.is_callable()))
 
     def __attrs_post_init__(self) -> None:
-        if not self.max >= self.initial:
-            raise ValueError(f"max must be at least initial, not {self.max!r}")
+        check_range("initial", self.initial, above=0, most=float_info.max)
+        check_range("factor", self.factor, least=1)
+        check_range("max", self.max, least=self.initial)
+        check_range("jitter", self.jitter, least=0, most=1)
 
     def delay(self, polls: int, latest: Export | None = None, elapsed: float = 0.0) -> float:
         """Seconds to wait after `polls` polls (1 or more), the last of which returned `latest`.
@@ -67,7 +71,7 @@ class RetryPolicy:
     5.0
     """
 
-    attempts: int = field(default=5, validator=validators.ge(1))
+    attempts: int = field(default=5, validator=[validators.instance_of(int), validators.ge(1)])
     wait: WaitStrategy = field(
         factory=lambda: wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5),
         repr=_name_of,

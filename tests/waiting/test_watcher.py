@@ -102,7 +102,9 @@ class FakePoller:
 class Setup:
     """A watcher with its poller, quota, clock and events."""
 
-    def __init__(self, poll_share: float = 0.5, **statuses: Sequence[tuple[float, str]]) -> None:
+    def __init__(
+        self, poll_share: float = 0.5, is_checked: bool = True, **statuses: Sequence[tuple[float, str]]
+    ) -> None:
         self.clock = VirtualClock()
         self.quota = Quota(poll_share)
         self.poller = FakePoller(statuses, self.quota, self.clock)
@@ -110,7 +112,8 @@ class Setup:
         self.watcher = Watcher(self.poller, self.quota, self.clock, self.events.append)
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
-        loop.check_after_each_step(self.watcher.check)
+        if is_checked:
+            loop.check_after_each_step(self.watcher.check)
 
     def wait(
         self,

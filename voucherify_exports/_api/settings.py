@@ -12,7 +12,7 @@ from yarl import URL
 from .._ground.callbacks import check_callback
 from .._ground.clock import Clock, SystemClock
 from ..auth import AppKeys, Auth
-from ..errors import ConfigurationError, describe_unknown
+from ..errors import ConfigurationError, check_range, describe_unknown
 from ..events import EventHook, log_event
 from ..polling import PollPolicy, RetryPolicy
 from .trust import Trust, is_loopback
@@ -42,24 +42,6 @@ def check_options(given: Iterable[str], known: type) -> None:
     for name in given:
         if name not in known.__annotations__:
             raise TypeError(describe_unknown("option", name, [*known.__annotations__]))
-
-
-def check_range(
-    name: str,
-    value: float,
-    *,
-    above: float | None = None,
-    least: float | None = None,
-    most: float | None = None,
-) -> None:
-    """Raise `ConfigurationError` for a number outside its range or NaN, `TypeError` for another type."""
-    is_number = isinstance(value, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]  # such as a timedelta
-    if not is_number or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    # NaN compares false with everything, and passes none of these.
-    fits = (above is None or value > above) and (least is None or value >= least)
-    if not (fits and (most is None or value <= most) and value == value):
-        raise ConfigurationError(f"{name} cannot be {value!r}")
 
 
 def _in_range(**bounds: float) -> Any:

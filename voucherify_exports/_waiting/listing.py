@@ -231,7 +231,7 @@ class PageMap:
         return min(dues, default=math.inf) if entry is None else min((entry.due, *dues))
 
     def polled_with(self, entry: Entry) -> Page | Entry:
-        """Whose poll should contain an export: the page where it is expected, unless a GET is more certain."""
+        """What is polled for an export: the page where it is expected, unless a GET is more certain."""
         return entry.place if isinstance(entry.place, Page) and not entry.misses else entry
 
     def asked(self, target: Page | Entry, now: float) -> list[Entry]:

@@ -1,0 +1,584 @@
+"""What a wait is promised, under odd circumstances: a poll of its own, news from all polls, and an end."""
+
+import asyncio
+import math
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from test_watcher import EVERY_SECOND, STEADY, TIMELINE, Setup, exported
+from virtual import virtually
+from waits import wait
+
+from voucherify_exports import (
+    AuthenticationError,
+    ClientClosedError,
+    Event,
+    Export,
+    ExportNotFoundError,
+    PollPolicy,
+    RateLimit,
+    RateLimitedError,
+    StatusChanged,
+    TransportError,
+    WaitEnded,
+    WaitTimeoutError,
+)
+from voucherify_exports._waiting.waiter import Schedule, Waiter
+from voucherify_exports._waiting.watcher import LAST_POLL
+
+DONE = [(0, "DONE")]
+PENDING = [(0, "IN_PROGRESS")]
+
+
+def hourly(setup: Setup, limit: int = 100) -> None:
+    """Send the headers of a plan with this many requests an hour."""
+
+    def headers() -> tuple[RateLimit, float]:
+        now = setup.clock.monotonic()
+        spent = sum(at >= now - now % 3600 for at in setup.poller.times)
+        return RateLimit(limit=limit, remaining=limit - spent), 3600 - now % 3600
+
+    setup.poller.headers = headers
+
+
+class TestOnePollAtLeast:
+    @virtually
+    async def test_within_the_pace_of_a_small_quota(self) -> None:
+        """On 100 requests an hour, waits that end before the next poll of the pace get one nevertheless."""
+        setup = Setup(**{f"exp_{number}": DONE for number in range(10)})
+        hourly(setup)
+
+        for number in range(10):
+            assert (await setup.wait(f"exp_{number}", timeout=20)).is_done
+
+        assert len(setup.poller.requests) == 10
+
+    @virtually
+    async def test_with_a_timeout_of_zero(self) -> None:
+        """`timeout=0` is one poll, however recent the last one was."""
+        setup = Setup(exp_1=DONE, exp_2=PENDING)
+        hourly(setup)
+
+        assert (await setup.wait(timeout=0)).is_done
+        with pytest.raises(WaitTimeoutError) as caught:
+            await setup.wait("exp_2", timeout=0)
+        assert caught.value.last_export == exported("IN_PROGRESS", "exp_2", "2025-01-01T00:00:58.000Z")
+        assert len(setup.poller.requests) == 2
+
+    @virtually
+    async def test_one_poll_serves_all_that_end_at_the_same_time(self) -> None:
+        """A hundred waits with one deadline share the poll of their page."""
+        setup = Setup(**{f"exp_{number}": DONE for number in range(101)})
+        hourly(setup)
+        await setup.wait("exp_100")
+
+        await asyncio.gather(*(setup.wait(f"exp_{number}", timeout=5) for number in range(100)))
+
+        assert setup.poller.requests[1:] == [(5, "page 1")]
+
+    @virtually
+    async def test_not_when_nothing_is_left(self) -> None:
+        """A quota that is spent is an error at once, with the time of the next request."""
+        setup = Setup(exp_1=DONE, exp_2=DONE)
+        hourly(setup, limit=1)
+        await setup.wait()
+
+        with pytest.raises(RateLimitedError) as caught:
+            await setup.wait("exp_2", timeout=20)
+        assert setup.clock.monotonic() == 0
+        assert caught.value.retry_at is not None
+
+    @virtually
+    async def test_not_a_second_one(self) -> None:
+        """Beyond the first, polls keep to the pace: a wait that had one ends without another."""
+        setup = Setup(exp_1=PENDING)
+        hourly(setup)
+
+        with pytest.raises(WaitTimeoutError) as caught:
+            await setup.wait(timeout=20)
+
+        assert setup.poller.times == [0]
+        assert caught.value.held_back_by == (
+            "the share of the quota that polling may use allows the next poll at 00:01:12 UTC"
+        )
+        assert "There was no poll at the end: the share of the quota" in str(caught.value)
+
+    @virtually
+    async def test_when_its_page_is_under_way_for_others(self) -> None:
+        """A wait that joins a page whose request hangs gets a GET."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING, exp_3=DONE)
+        setup.poller.slow["page 1"] = 1000
+        waits = [setup.wait("exp_1", timeout=60), setup.wait("exp_2", timeout=60)]
+        await asyncio.sleep(1)
+
+        assert (await setup.wait("exp_3", timeout=2)).is_done
+        assert setup.poller.requests == [(0, "page 1"), (3, "exp_3")]
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    @virtually
+    async def test_when_its_page_does_not_contain_it(self) -> None:
+        """If the poll at the deadline shows only others, a GET follows."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING, exp_3=DONE)
+        setup.poller.unlisted.add("exp_3")
+        waits = [setup.wait("exp_1", timeout=9), setup.wait("exp_2", timeout=9)]
+        await asyncio.sleep(1)
+
+        assert (await setup.wait("exp_3", timeout=0)).is_done
+        assert setup.clock.monotonic() <= 1 + LAST_POLL
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    @virtually
+    async def test_when_the_list_is_forbidden(self) -> None:
+        """A list that may not be read is no poll of the export: a GET follows."""
+        setup = Setup(exp_1=DONE, exp_2=DONE)
+        setup.poller.outcomes["page 1"] = [_forbidden()] * 9
+
+        exports = await asyncio.gather(setup.wait(timeout=0), setup.wait("exp_2", timeout=0))
+        assert [export.is_done for export in exports] == [True, True]
+
+
+def _forbidden() -> Exception:
+    return AuthenticationError.for_status(403)("forbidden", status=403)
+
+
+class TestRequestsWithoutAResponse:
+    @pytest.mark.parametrize("when", ["first", "of a window", "after a 429"])
+    def test_delay_no_other_wait(self, when: str) -> None:
+        """A request that hangs while nothing is known of the quota delays others by five seconds at most."""
+
+        @virtually
+        async def check() -> None:
+            setup = Setup(exp_1=PENDING, exp_2=DONE, exp_3=DONE)
+            setup.poller.unlisted = {"exp_1", "exp_2"}
+            if when == "of a window":
+                setup.poller.headers = lambda: (RateLimit(limit=100, remaining=50), 10)
+                await setup.wait("exp_3")
+                await asyncio.sleep(11)
+            elif when == "after a 429":
+                await setup.wait("exp_3")
+                setup.quota.refused(setup.clock.monotonic(), 1)
+                await asyncio.sleep(1)
+            setup.poller.slow["exp_1"] = 30
+            hanging = setup.wait(timeout=None, policy=PollPolicy(wait=lambda _: 100.0))
+            await asyncio.sleep(1)
+            started = setup.clock.monotonic()
+
+            assert (await setup.wait("exp_2", timeout=20)).is_done
+            assert setup.clock.monotonic() - started <= 4.5
+            hanging.cancel()
+            await asyncio.wait({hanging})
+
+        check()
+
+    @virtually
+    async def test_a_get_that_hangs_is_sent_again(self) -> None:
+        """After five seconds a second GET is sent, as for a page."""
+        setup = Setup(exp_1=DONE)
+        setup.poller.slow["exp_1"] = 30
+        waiting = setup.wait()
+        await asyncio.sleep(4)
+        setup.poller.slow["exp_1"] = 0.5
+
+        assert (await waiting).is_done
+        assert setup.clock.monotonic() == pytest.approx(5.5)
+
+    @virtually
+    async def test_the_reason_is_in_the_error(self) -> None:
+        """A wait that ends while its poll has no response says so."""
+        setup = Setup(exp_1=DONE)
+        setup.poller.latency = 1000
+
+        with pytest.raises(WaitTimeoutError) as caught:
+            await setup.wait(timeout=4)
+        assert caught.value.held_back_by == "the last poll has had no response for 4.0 s"
+
+
+class TestStrategies:
+    """What a wait strategy does is the affair of its own wait."""
+
+    @pytest.mark.parametrize(
+        ("strategy", "error"),
+        [
+            (lambda _: 1 / 0, ZeroDivisionError),
+            (lambda _: None, TypeError),
+            (lambda _: timedelta(seconds=2), TypeError),
+            (lambda _: math.nan, ValueError),
+            (lambda _: -1, ValueError),
+            (lambda _: math.inf, ValueError),
+        ],
+        ids=["raises", "None", "timedelta", "NaN", "negative", "infinite"],
+    )
+    @pytest.mark.parametrize("many", [False, True])
+    def test_fail_for_their_own_wait(self, strategy: Any, error: type[Exception], many: bool) -> None:
+        """The error ends this wait, and no other one, also one for the same export."""
+
+        @virtually
+        async def check() -> None:
+            setup = Setup(exp_1=TIMELINE, exp_2=TIMELINE)
+            others = [setup.wait("exp_1"), setup.wait("exp_2")]
+            policy = PollPolicy(wait=strategy)
+            if many:
+                outcomes = setup.watcher.wait_many([("exp_1", None)], 60, policy)
+                assert [type(outcome) async for _, outcome in outcomes] == [error]
+            else:
+                with pytest.raises(error):
+                    await setup.wait("exp_1", policy=policy)
+            assert setup.clock.monotonic() == 0
+            assert any(
+                isinstance(event, WaitEnded) and event.outcome == error.__name__ for event in setup.events
+            )
+
+            assert [export.is_done for export in await asyncio.gather(*others)] == [True, True]
+
+        check()
+
+    @virtually
+    async def test_cancel_their_own_wait(self) -> None:
+        """A CancelledError of a strategy is the outcome of its wait."""
+
+        def cancel(_state: object) -> float:
+            raise asyncio.CancelledError
+
+        setup = Setup(exp_1=TIMELINE)
+        other = setup.wait()
+        cancelled = setup.wait(policy=PollPolicy(wait=cancel))
+        await asyncio.wait({cancelled})
+
+        assert cancelled.cancelled()
+        assert (await other).is_done
+
+    @virtually
+    async def test_before_the_first_poll(self) -> None:
+        """A strategy that fails for a new export fails at the call, and leaves no wait behind."""
+        known = exported("SCHEDULED", created_at="2025-12-31T23:59:59.500Z")
+        setup = Setup(exp_1=TIMELINE, exp_2=TIMELINE)
+        policy = PollPolicy(wait=lambda state: 1 / 0 if state.outcome.result() else 1.0)
+        wanted = [("exp_2", None), ("exp_1", known)]
+
+        with pytest.raises(ZeroDivisionError):
+            await anext(setup.watcher.wait_many(wanted, None, policy))
+        assert setup.watcher._map.entries == {}
+
+    @virtually
+    async def test_know_the_time_since_the_start(self) -> None:
+        """`seconds_since_start` is the time since this wait began."""
+        setup = Setup(exp_1=[(0, "SCHEDULED"), (20, "DONE")])
+        await asyncio.sleep(100)
+        setup.poller.statuses["exp_1"] = [(0, "SCHEDULED"), (120, "DONE")]
+        policy = PollPolicy(wait=lambda state: 1.0 + (state.seconds_since_start or 0.0))
+
+        assert (await setup.wait(policy=policy)).is_done
+        assert setup.poller.times == [100, 101, 103, 107, 115, 131]
+
+    @virtually
+    async def test_of_several_waits_for_one_export(self) -> None:
+        """Each wait has the time since its own start, and the quickest of them sets the pace."""
+        setup = Setup(exp_1=[(0, "SCHEDULED"), (9, "DONE")])
+        slow = setup.wait(policy=PollPolicy(wait=lambda _: 60.0))
+        await asyncio.sleep(1)
+
+        assert (await setup.wait(policy=PollPolicy(wait=lambda _: 3.0))).is_done
+        assert (await slow).is_done
+        assert setup.poller.times == [0, 1, 4, 7, 10]
+
+
+class TestUnnamedRefusals:
+    @virtually
+    async def test_end_no_wait_early(self) -> None:
+        """In the pause after a 429 that names no time, a wait gets its last poll at its deadline."""
+        setup = Setup(exp_1=[(0, "SCHEDULED"), (29, "DONE")])
+        waiting = setup.wait(timeout=30)
+        await asyncio.sleep(27)
+        for _ in range(6):
+            setup.quota.refused(setup.clock.monotonic(), None)
+
+        assert (await waiting).is_done
+        assert setup.clock.monotonic() == 30
+
+    @virtually
+    async def test_are_the_reason_of_a_timeout(self) -> None:
+        """If another poll is under way in the pause, no further one is sent, and the error says why."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING)
+        setup.poller.unlisted = {"exp_1", "exp_2"}
+        waits = [setup.wait(timeout=30), setup.wait("exp_2", timeout=30.5)]
+        await asyncio.sleep(29)
+        setup.quota.refused(setup.clock.monotonic(), None)
+        setup.quota.refused(setup.clock.monotonic(), None)
+        setup.poller.latency = 1000
+
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+
+        assert [type(outcome) for outcome in outcomes] == [WaitTimeoutError] * 2
+        assert isinstance(outcomes[1], WaitTimeoutError)
+        assert (
+            outcomes[1].held_back_by
+            == "Voucherify refused a request (429) and named no time for the next one"
+        )
+
+    @virtually
+    async def test_do_not_end_a_wait_that_joins(self) -> None:
+        """A wait that starts in the pause and ends in it gets a poll."""
+        setup = Setup(exp_1=DONE)
+        for _ in range(7):
+            setup.quota.refused(setup.clock.monotonic(), None)
+
+        assert (await setup.wait(timeout=3)).is_done
+        assert setup.poller.times == [3]
+
+
+class TestNamedRefusals:
+    @virtually
+    async def test_end_a_wait_that_joins_at_once(self) -> None:
+        """A wait that starts while nothing may be sent until after its deadline ends at once."""
+        setup = Setup(exp_1=DONE, exp_2=DONE)
+        longer = setup.wait("exp_2", timeout=90)
+        setup.quota.refused(setup.clock.monotonic(), 60)
+        await asyncio.sleep(1)
+
+        with pytest.raises(RateLimitedError, match=r"exp_1.*another 59 s"):
+            await setup.wait(timeout=30)
+        assert setup.clock.monotonic() == 1
+        assert (await longer).is_done
+        assert setup.clock.monotonic() == 60
+
+    @virtually
+    async def test_a_deadline_at_the_opening_gets_its_poll(self) -> None:
+        """A wait that ends when requests are allowed again is not hopeless."""
+        setup = Setup(exp_1=DONE)
+        setup.quota.refused(setup.clock.monotonic(), 60)
+
+        assert (await setup.wait(timeout=60)).is_done
+
+
+class TestLastingFailures:
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_a_permanent_transport_error_ends_the_waits(self, count: int) -> None:
+        """A certificate that is refused, or a proxy, ends waits as it ends direct calls: at once."""
+
+        @virtually
+        async def check() -> None:
+            setup = Setup(**{f"exp_{number}": TIMELINE for number in range(count)})
+            error = TransportError("TLS failed", is_permanent=True)
+            setup.poller.outcomes = {name: [error] * 9 for name in ("exp_0", "page 1")}
+            waits = [setup.wait(f"exp_{number}", timeout=None) for number in range(count)]
+
+            outcomes = await asyncio.gather(*waits, return_exceptions=True)
+
+            assert [type(outcome) for outcome in outcomes] == [TransportError] * count
+            assert len(setup.poller.requests) == 1
+
+        check()
+
+    @virtually
+    async def test_a_client_that_cannot_send_ends_the_waits(self) -> None:
+        """If the client's session is closed, no GET is sent after the page."""
+        setup = Setup(exp_1=TIMELINE, exp_2=TIMELINE)
+        setup.poller.outcomes["page 1"] = [ClientClosedError()]
+
+        outcomes = await asyncio.gather(setup.wait(), setup.wait("exp_2"), return_exceptions=True)
+
+        assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 2
+        assert len(setup.poller.requests) == 1
+
+    @virtually
+    async def test_the_cause_is_kept(self) -> None:
+        """Each waiter's own error has the cause, and shows no other context."""
+        setup = Setup(exp_1=TIMELINE)
+        error = TransportError("TLS failed", is_permanent=True)
+        error.__cause__ = cause = OSError("certificate")
+        setup.poller.outcomes["exp_1"] = [error]
+
+        with pytest.raises(TransportError) as caught:
+            await setup.wait()
+        assert caught.value is not error
+        assert caught.value.__cause__ is cause
+        assert caught.value.__suppress_context__
+
+
+class TestReadLag:
+    """An export that this client has just created may not be found yet."""
+
+    def setup(self, missing: int) -> Setup:
+        setup = Setup(exp_1=TIMELINE)
+        not_found = ExportNotFoundError("no", status=404)
+        setup.poller.outcomes["exp_1"] = [not_found] * missing
+        return setup
+
+    @virtually
+    async def test_a_new_export_is_polled_again(self) -> None:
+        """A 404 within ten seconds after the creation does not end the wait."""
+        setup = self.setup(missing=3)
+        setup.watcher.note_created("exp_1")
+
+        assert (await setup.wait()).is_done
+        assert setup.poller.times == [0, 2, 6, 14, 30]
+
+    @virtually
+    async def test_after_ten_seconds_a_404_is_the_end(self) -> None:
+        """Then the export was deleted, and the wait raises."""
+        setup = self.setup(missing=9)
+        setup.watcher.note_created("exp_1")
+
+        with pytest.raises(ExportNotFoundError):
+            await setup.wait()
+        assert setup.poller.times == [0, 2, 6, 14]
+
+    @virtually
+    async def test_the_export_of_somebody_else(self) -> None:
+        """Any other export that is not found does not exist."""
+        setup = self.setup(missing=9)
+        setup.watcher.note_created("exp_2")
+
+        with pytest.raises(ExportNotFoundError):
+            await setup.wait()
+        assert setup.poller.times == [0]
+
+    @virtually
+    async def test_only_the_last_exports_are_remembered(self) -> None:
+        """What was created more than `read_lag` seconds ago is forgotten."""
+        setup = Setup()
+        for number in range(30):
+            setup.watcher.note_created(f"exp_{number}")
+            await asyncio.sleep(1)
+
+        assert list(setup.watcher._created) == [f"exp_{number}" for number in range(20, 30)]
+
+
+class TestHooks:
+    """State changes first, and hooks are called last: whatever they raise, nothing is done twice or lost."""
+
+    @virtually
+    async def test_that_raise_cancelled_error_in_a_request(self) -> None:
+        """The response counts, and its export is not requested again at once."""
+        setup = Setup(exp_1=[(0, "SCHEDULED"), (20, "DONE")])
+
+        def hook(event: Event) -> None:
+            if isinstance(event, StatusChanged):
+                raise asyncio.CancelledError
+
+        setup.watcher._emit = hook
+
+        assert (await setup.wait()).is_done
+        assert setup.poller.times == [0, 2, 6, 14, 30]
+
+    @virtually
+    async def test_events_are_in_order(self) -> None:
+        """The status comes before the end of the wait, which comes before its call returns."""
+        setup = Setup(exp_1=DONE, exp_2=PENDING)
+        other = setup.wait("exp_2", timeout=3)
+        await setup.wait()
+
+        mine = [event for event in setup.events if getattr(event, "export_id", None) == "exp_1"]
+        assert [type(event) for event in mine] == [StatusChanged, WaitEnded]
+        await asyncio.wait({other})
+
+    @virtually
+    async def test_a_callback_that_returns_a_coroutine(self) -> None:
+        """A lambda around an async function would never run it: its wait raises a TypeError."""
+
+        async def update(_export: Export) -> None:
+            raise AssertionError
+
+        setup = Setup(exp_1=TIMELINE)
+        other = setup.wait()
+        with pytest.raises(TypeError, match="on_update must be a plain function"):
+            await setup.wait(on_update=lambda export: update(export))
+        assert (await other).is_done
+
+
+class TestTaskUnderWay:
+    @virtually
+    async def test_a_wait_that_starts_while_only_a_request_is_left(self) -> None:
+        """A task that waits for its last request serves a wait that joins meanwhile."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING, exp_3=DONE)
+        setup.poller.slow["page 1"] = 30
+        wanted = [("exp_1", None), ("exp_2", None)]
+        async with aclosing(setup.watcher.wait_many(wanted, 3, STEADY)) as outcomes:
+            assert [type(outcome) async for _, outcome in _first(outcomes, 1)] == [WaitTimeoutError]
+            await asyncio.sleep(2)
+
+            assert (await wait(setup.watcher, "exp_3", None, 5, STEADY)).is_done
+            assert setup.clock.monotonic() < 10
+
+    @virtually
+    async def test_a_wait_for_an_export_whose_request_is_under_way(self) -> None:
+        """The response to a GET counts for a wait that started after the first one was cancelled."""
+        setup = Setup(exp_1=DONE, exp_2=PENDING)
+        setup.poller.unlisted = {"exp_1", "exp_2"}
+        setup.poller.latency = 2
+        keeper, cancelled = setup.wait("exp_2", timeout=60), setup.wait(policy=EVERY_SECOND)
+        await asyncio.sleep(3)
+        cancelled.cancel()
+        await asyncio.wait({cancelled})
+        assert (3, "exp_1") not in setup.poller.requests
+        again = setup.wait()
+
+        assert (await again).is_done
+        assert setup.clock.monotonic() <= 5
+        keeper.cancel()
+        await asyncio.wait({keeper})
+
+
+async def _first(outcomes: Any, count: int) -> Any:
+    for _ in range(count):
+        yield await anext(outcomes)
+
+
+class TestCloses:
+    @virtually
+    async def test_a_new_wait_after_a_close(self) -> None:
+        """A watcher that was closed serves the next wait."""
+        setup = Setup(exp_1=TIMELINE)
+        waiting = setup.wait()
+        await asyncio.sleep(1)
+        await setup.watcher.close()
+        with pytest.raises(ClientClosedError):
+            await waiting
+
+        assert (await setup.wait()).is_done
+
+
+class TestManyWaits:
+    @pytest.mark.parametrize("waits", [1_000, 4_000])
+    def test_for_one_id_are_linear(self, waits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of thousands of waits for one export, each joins and leaves without regard to the others."""
+        steps = 0
+        include = Schedule.include
+
+        def counted(schedule: Schedule, waiter: Waiter, is_missing: bool) -> None:
+            nonlocal steps
+            steps += 1
+            include(schedule, waiter, is_missing)
+
+        monkeypatch.setattr(Schedule, "include", counted)
+
+        @virtually
+        async def check() -> None:
+            setup = Setup(is_checked=False, exp_1=[(0, "SCHEDULED"), (9, "DONE")])
+            tasks = [setup.wait() for _ in range(waits)]
+            await asyncio.sleep(1)
+            for task in tasks[::2]:
+                task.cancel()
+                await asyncio.sleep(0)
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert sum(isinstance(outcome, Export) for outcome in outcomes) == waits / 2
+
+        check()
+        assert steps < 20 * waits
+
+    @virtually
+    async def test_ended_waits_do_not_accumulate(self) -> None:
+        """Deadlines that are far away do not keep waits that have ended in memory."""
+        setup = Setup(exp_1=PENDING)
+        keeper = setup.wait(timeout=None)
+        for _ in range(40):
+            waits = [setup.wait(timeout=1_000_000) for _ in range(20)]
+            await asyncio.sleep(0.1)
+            for task in waits:
+                task.cancel()
+            await asyncio.wait(waits)
+        assert len(setup.watcher._ends) <= 300
+        keeper.cancel()
+        await asyncio.wait({keeper})
