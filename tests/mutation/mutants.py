@@ -79,6 +79,12 @@ def mutants(tree: ast.Module, name: str) -> Iterator[Mutant]:
 def _of_block(owner: ast.AST, name: str, *, is_run: bool) -> Iterator[Mutant]:
     for block in (getattr(owner, field, []) for field in _BLOCKS):
         for index, statement in enumerate(block):
+            if (
+                ast.unparse(statement) == "return None"
+                and isinstance(owner, _FUNCTION)
+                and statement is block[-1]
+            ):
+                continue  # a function without it returns the same
             yield from _of_statement(statement, partial(block.__setitem__, index), name, is_run=is_run)
             if isinstance(statement, _FUNCTION | ast.ClassDef):
                 if any(ast.unparse(base) == "Protocol" for base in getattr(statement, "bases", ())):

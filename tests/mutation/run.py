@@ -25,7 +25,8 @@ from types import CodeType
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from attrs import Factory, define, frozen
+from attrs import Factory, define, field, frozen
+from attrs.validators import min_len
 from hypothesis import Phase, settings
 from mutation.mutants import Mutant, mutants
 
@@ -59,7 +60,7 @@ class Equivalent:
     function: str
     before: str
     after: str
-    reason: str
+    reason: str = field(validator=min_len(1))
     nth: int = 1
 
 
@@ -226,6 +227,11 @@ def shown(mutant: Mutant | Equivalent) -> str:
     return "\n".join(lines if mutant.nth > 1 else lines[:-1])
 
 
+def is_within(mutant: Mutant | Equivalent, names: list[str]) -> bool:
+    """Whether it is in one of these modules, classes or functions."""
+    return any(f"{mutant.function}.".startswith(f"{name}.") for name in names)
+
+
 def main() -> int:
     """Print the survivors and a table; 1 if `equivalent.toml` does not list exactly them."""
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
@@ -233,17 +239,17 @@ def main() -> int:
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
 
-    def is_chosen(mutant: Mutant | Equivalent) -> bool:
-        places = (f"{mutant.function}.".startswith(f"{name}.") for name in options.names)
-        return not options.names or any(places)
-
     started = time.monotonic()
     trees = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
-    chosen = [mutant for name, tree in trees.items() for mutant in mutants(tree, name) if is_chosen(mutant)]
-    if not chosen:
-        parser.error(f"no mutants in {' '.join(options.names)}")
-    entries = tomllib.loads(EQUIVALENT.read_text()).get("equivalent", [])
-    listed = {key(entry): entry for entry in (Equivalent(**entry) for entry in entries) if is_chosen(entry)}
+    everything = [mutant for name, tree in trees.items() for mutant in mutants(tree, name)]
+    names = options.names or list(trees)
+    for name in names:
+        if not any(is_within(mutant, [name]) for mutant in everything):
+            parser.error(f"no mutants in {name}")
+    chosen = [mutant for mutant in everything if is_within(mutant, names)]
+    listing = tomllib.loads(EQUIVALENT.read_text())
+    entries = [Equivalent(**entry) for entry in listing.get("equivalent", ())]
+    listed = {key(entry): entry for entry in entries if not options.names or is_within(entry, names)}
 
     for module in IMPORTED_ONCE:
         importlib.import_module(module)
@@ -256,7 +262,7 @@ def main() -> int:
                 print(f"# survived\n{shown(mutant)}\n", flush=True)
 
     print(f"{'module':10} {'mutants':>7} {'killed':>7} {'equivalent':>10} {'survived':>8}")
-    for name in trees:
+    for name in dict.fromkeys(mutant.module for mutant in chosen):
         keys = {key(mutant) for mutant in chosen if mutant.module == name}
         left, known = keys & survived - listed.keys(), keys & survived & listed.keys()
         print(f"{name:10} {len(keys):7} {len(keys - survived):7} {len(known):10} {len(left):8}")

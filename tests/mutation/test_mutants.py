@@ -168,6 +168,20 @@ class TestMutants:
             ("module.A.f.g", "return 4", "return 5"),
         ]
 
+    def test_keep_a_last_return_of_none(self) -> None:
+        """A function without it returns the same; after a condition it is a different matter."""
+        source = """\
+        def f():
+            if a:
+                return None
+            return None
+        """
+        assert [(m.before, m.after) for m in mutants_of(source)] == [
+            ("if a:", "if True:"),
+            ("if a:", "if False:"),
+            ("return None", "pass"),
+        ]
+
     def test_know_their_lines(self) -> None:
         """Those of the statement without its blocks, or none if the statement runs on import."""
         source = """\
