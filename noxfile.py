@@ -107,6 +107,17 @@ def _airflow_group() -> list[str]:
     return nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "airflow")
 
 
+@nox.session(python="3.12")  # whose sys.monitoring finds out which lines a test executes
+def mutation(session: nox.Session) -> None:
+    """Check that the tests notice each mutant of the modules that decide when to poll.
+
+    Names limit it to modules, classes or functions: `nox -s mutation -- quota listing.Page`.
+    """
+    install(session, "tests")
+    session.env["PYTHONPATH"] = "tests"
+    session.run("python", "-m", "mutation.run", *session.posargs)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Print the cost of waiting and downloading, compared with simpler ways; no limit is checked."""
