@@ -4,12 +4,17 @@ import asyncio
 import gc
 import json
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from samples import running
+from waits import wait
 
-from voucherify_exports import Event, ExportsClient, RoundCompleted
+from voucherify_exports import Event, Export, ExportPage, ExportsClient, PollPolicy, RoundCompleted
+from voucherify_exports._api.quota import Quota
 from voucherify_exports._api.wire import Response
+from voucherify_exports._ground.clock import SystemClock
+from voucherify_exports._waiting.watcher import Watcher
 
 
 def memory_in_use() -> int:
@@ -59,5 +64,51 @@ async def main(waiters: int = 10_000) -> None:
         await asyncio.gather(*waits, return_exceptions=True)
 
 
+class Silent:
+    """A poller whose requests have no response."""
+
+    async def get(self, export_id: str) -> Export:
+        return await asyncio.Event().wait()  # type: ignore[return-value]  # it never returns
+
+    async def list_page(self, page: int) -> ExportPage:
+        return await asyncio.Event().wait()  # type: ignore[return-value]  # it never returns
+
+
+async def join_and_leave(waiters: int, start: Callable[[int], Coroutine[None, None, object]]) -> float:
+    """The CPU seconds to start this many waits and to cancel them one by one, for each of them."""
+    gc.collect()
+    gc.freeze()  # else the garbage collector takes longer with each wait
+    started = time.process_time()
+    waits = [asyncio.create_task(start(number)) for number in range(waiters)]
+    await asyncio.sleep(0)
+    for task in waits:
+        task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait(waits)
+    gc.unfreeze()
+    return (time.process_time() - started) / waiters
+
+
+def growth(few: int = 10_000, many: int = 100_000) -> None:
+    """Print by how much the time for a wait grows with their number, also for tasks that only wait."""
+
+    async def bare(_number: int) -> None:
+        await asyncio.Event().wait()
+
+    def waiting_for(ids: int) -> Callable[[int], Coroutine[None, None, object]]:
+        watcher = Watcher(Silent(), Quota(0.5), SystemClock(), lambda _: None)
+        return lambda number: wait(watcher, f"exp_{number % ids}", None, 1800, PollPolicy())
+
+    for what, ids in (("waits for one export each", many), ("waits for one export", 1), ("bare tasks", 0)):
+        of_few, of_many = (
+            asyncio.run(join_and_leave(waiters, waiting_for(ids) if ids else bare)) for waiters in (few, many)
+        )
+        print(
+            f"to start and cancel {many:,} {what}: {1e6 * of_many:.1f} µs each,"
+            f" {of_many / of_few:.2f} x as long as with {few:,}"
+        )
+
+
 if __name__ == "__main__":
     asyncio.run(main())
+    growth()

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import evolve
-from simulation.scenarios import MINUTE_100, Result, combine, run_poller, run_watcher, with_backoff
+from simulation.scenarios import MINUTE_100, Result, mean, run_poller, run_watcher, with_backoff
 
 WAITERS = [1, 3, 10, 30, 100, 300, 1_000]
 CLIENT_COLOUR, POLLER_COLOUR, TEXT_COLOUR, GRID_COLOUR = "#0b7285", "#c2410c", "#343a40", "#dee2e6"
@@ -74,12 +73,7 @@ def draw(client_results: list[Result], poller_results: list[Result]) -> str:
 
 def average(run: Callable[[int, int], Result]) -> list[Result]:
     """The mean result for each number of waiters; small numbers have many runs, since they vary more."""
-    averaged = []
-    for waiters in WAITERS:
-        runs = max(1, 300 // waiters)
-        result = combine(run(waiters, seed) for seed in range(runs))
-        averaged.append(evolve(result, requests=result.requests // runs, refused=result.refused // runs))
-    return averaged
+    return [mean(run(waiters, seed) for seed in range(max(1, 300 // waiters))) for waiters in WAITERS]
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from simulation.simulated import Plan, Simulated, durations, others
 from virtual import VirtualLoop
 from waits import wait
@@ -58,6 +58,13 @@ def combine(results: Iterable[Result]) -> Result:
         sum(result.refused_others for result in runs),
         [delay for result in runs for delay in result.delays],
     )
+
+
+def mean(results: Iterable[Result]) -> Result:
+    """Several runs as one: the mean number of their requests, and the delays of all waiters."""
+    runs = list(results)
+    total = combine(runs)
+    return evolve(total, requests=round(total.requests / len(runs)), refused=round(total.refused / len(runs)))
 
 
 Poller = Callable[[Simulated, str], Awaitable[Export]]
