@@ -25,6 +25,7 @@ from voucherify_exports._api.wire import (
     export_path,
     page_from,
     rate_limit_from,
+    reset_delay,
     retry_delay,
 )
 from voucherify_exports._ground.redact import Redactor
@@ -328,15 +329,15 @@ class TestRetryDelay:
 
 
 class TestTimesThatCannotBeMeant:
-    """No window of Voucherify is longer than an hour, so such a header counts as missing."""
+    """No window of Voucherify is longer than an hour, and no refusal than a billing cycle."""
 
     @pytest.mark.parametrize(
         "retry_after",
-        [f"{NOW + 30:.0f}", "30000", f"{NOW * 1000:.0f}", "3611", "Fri, 02 Jan 2026 00:00:00 GMT"],
-        ids=["an epoch", "milliseconds", "an epoch in milliseconds", "over an hour", "a day"],
+        [f"{NOW + 30:.0f}", f"{NOW * 1000:.0f}", "2678401", "Mon, 02 Feb 2026 00:00:00 GMT"],
+        ids=["an epoch", "an epoch in milliseconds", "over a month", "a date after a month"],
     )
     def test_retry_after(self, retry_after: str) -> None:
-        """Another header is used if there is one."""
+        """Such a header counts as missing, and another one is used."""
         headers = {"Date": DATE, "Retry-After": retry_after}
         assert retry_delay(response(headers=headers)) is None
         assert retry_delay(response(headers={**headers, "X-Rate-Limit-Retry": f"{NOW + 45:.0f}"})) == 45
@@ -360,7 +361,12 @@ class TestTimesThatCannotBeMeant:
 
     def test_an_hour(self) -> None:
         """The longest window counts, also when clocks differ by some seconds."""
-        assert retry_delay(response(headers={"Date": DATE, "Retry-After": "3610"})) == 3610
+        assert reset_delay(response(headers={"X-Rate-Limit-Retry": f"{NOW + 3610:.0f}"})) == 3610
+        assert reset_delay(response(headers={"X-Rate-Limit-Retry": f"{NOW + 3611:.0f}"})) is None
+
+    def test_a_billing_cycle(self) -> None:
+        """A refusal may last until the next billing cycle."""
+        assert retry_delay(response(headers={"Date": DATE, "Retry-After": "2678400"})) == 2678400
 
 
 def _rate_limit(with_headers: Response) -> RateLimit:

@@ -25,7 +25,9 @@ MAX_BODY = 16 * 1024 * 1024
 
 _EXCERPT = 200
 _LONGEST = 1e12  # seconds
-_LONGEST_WINDOW = 3600.0 + 10  # seconds: an hour is the longest of all plans, and clocks differ a little
+# No response means a later time, in seconds: servers send epochs for seconds, and milliseconds for both.
+_LONGEST_WINDOW = 3600.0 + 10  # an hour is the longest of all plans, and clocks differ a little
+_LONGEST_REFUSAL = 31 * 86400.0  # a billing cycle
 _ID_LENGTH = 256
 _USUAL_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{_ID_LENGTH}}}")  # which a path can contain as it is
 _FORBIDDEN = re.compile(r"[/?#\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and lone surrogates
@@ -246,7 +248,7 @@ def reset_delay(response: Response) -> float | None:
     `None` without it, or for a time that is too far away to be the end of any window.
     """
     epoch = _number(response.headers.get("X-Rate-Limit-Retry"))
-    return None if epoch is None else _believable(epoch - _server_time(response))
+    return None if epoch is None else _up_to(_LONGEST_WINDOW, epoch - _server_time(response))
 
 
 def retry_delay(response: Response) -> float | None:
@@ -255,15 +257,14 @@ def retry_delay(response: Response) -> float | None:
     seconds, date = _number(retry_after), http_date(retry_after)
     delay = seconds if date is None else date - _server_time(response)
     if delay is not None:
-        delay = _believable(delay)
+        delay = _up_to(_LONGEST_REFUSAL, delay)
     if delay is None:
         delay = reset_delay(response)
     return delay if delay is not None and delay > 0 else None
 
 
-def _believable(delay: float) -> float | None:
-    """The delay, unless it cannot be meant: servers send epochs for seconds, and milliseconds for both."""
-    return delay if delay <= _LONGEST_WINDOW else None
+def _up_to(longest: float, delay: float) -> float | None:
+    return delay if delay <= longest else None
 
 
 def _server_time(response: Response) -> float:
