@@ -116,6 +116,7 @@ def bench(session: nox.Session) -> None:
         "simulation.bench",
         "simulation.cost",
         "simulation.overhead",
+        "simulation.imports",
         "files.bench",
         "tables.bench",
     ):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Self, TypeAlias, TypeVar
 
 from attrs import evolve, field, fields, frozen
@@ -20,7 +20,6 @@ from cattrs import Converter, transform_error
 from cattrs.errors import ClassValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from ._ground.html import table
 from ._ground.redact import hide_queries
 
 JSONObject: TypeAlias = Mapping[str, Any]
@@ -204,6 +203,8 @@ class Export:
 
 def html_table(rows: Sequence[Sequence[str]], *, last_heading: str = "file", caption: str = "") -> str:
     """The rows that `cells_of` returns as an HTML table; `last_heading` is that of the last column."""
+    from ._ground.html import table  # most programs show no HTML
+
     return table(("id", "object", "status", "created at", last_heading), rows, caption)
 
 
@@ -251,7 +252,7 @@ def structure(wire: object, model: type[_Model]) -> _Model:
 def _structure_or_explain(wire: object, model: type[_Model]) -> _Model:
     """Structure it again with the slower converter, whose errors contain the path."""
     try:
-        return _explaining_converter.structure(wire, model)
+        return _make_converter(explaining=True).structure(wire, model)
     except ClassValidationError as error:
         problems = transform_error(error, path=model.__name__, format_exception=_describe)
     except (TypeError, ValueError) as error:
@@ -331,6 +332,7 @@ def _wire_names(model: type) -> list[str]:
     return [name for name in names if name not in {"extra", "_created_at_text"}]
 
 
+@cache  # the explaining one is only made when it is needed
 def _make_converter(*, explaining: bool) -> Converter:
     converter = Converter(detailed_validation=explaining)
     converter.register_structure_hook(str, _structure_text)
@@ -352,4 +354,3 @@ def _make_converter(*, explaining: bool) -> Converter:
 
 
 _converter = _make_converter(explaining=False)
-_explaining_converter = _make_converter(explaining=True)
