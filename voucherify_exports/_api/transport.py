@@ -367,12 +367,13 @@ class _Timeouts:
     def start(self, *, is_bounded: bool = False) -> asyncio.Timeout:
         """A timeout, which the caller enters before it awaits anything, and leaves with `leave`."""
         timeout = asyncio.timeout(None)
-        self._ends[timeout] = math.inf
+        end = math.inf
         if is_bounded:
             loop = asyncio.get_running_loop()
-            self._ends[timeout] = end = loop.time() + self._seconds
+            end = loop.time() + self._seconds
             if self._timer is None:
                 self._timer = loop.call_at(end, self._end_overdue)
+        self._ends[timeout] = end
         return timeout
 
     def leave(self, timeout: asyncio.Timeout) -> None:
