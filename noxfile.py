@@ -127,6 +127,7 @@ def bench(session: nox.Session) -> None:
         "simulation.bench",
         "simulation.cost",
         "simulation.overhead",
+        "simulation.imports",
         "files.bench",
         "tables.bench",
     ):

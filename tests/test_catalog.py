@@ -2,6 +2,8 @@ import copy
 import json
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voucherify_exports import BadRequestError, ColumnType, ExportedObject, ExportsClient, Sandbox
+from voucherify_exports import BadRequestError, ColumnType, ExportedObject, ExportsClient, Sandbox, catalog
 from voucherify_exports.catalog import CATALOG, OPERATORS, CatalogEntry, CatalogField, check_parameters
 from voucherify_exports.sandbox._data import objects
 
@@ -48,6 +50,19 @@ class TestCatalog:
         with pytest.raises(AttributeError):
             CATALOG["voucher"].fields = ()  # type: ignore[misc]  # that is what is tested
         assert len({hash(entry) for entry in ENTRIES}) == 10
+
+    def test_is_read_on_first_use(self) -> None:
+        """Importing the catalog reads no file; `dir` and `repr` show all of it nevertheless."""
+        code = (
+            "import sys; from voucherify_exports import catalog\n"
+            "assert 'importlib.resources' not in sys.modules and not vars(catalog.CATALOG)\n"
+            "assert 'OPERATORS' in dir(catalog)\n"
+            "assert repr(catalog.CATALOG).startswith('{<ExportedObject.VOUCHER')\n"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+        with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+            _ = catalog.Nothing  # type: ignore[attr-defined]  # that is what is tested
 
     def test_knows_25_operators(self) -> None:
         """Each operator has the API's name, and none is listed twice."""

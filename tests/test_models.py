@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 from samples import ID, RESULT_URL, running, wire
 
 from voucherify_exports import (
@@ -16,6 +18,19 @@ from voucherify_exports import (
     ExportStatus,
     RateLimit,
 )
+from voucherify_exports.models import _problems_of
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+PARAMETERS = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("order", "fields", "filters", "campaign_id", "extra"), JSON)
+)
+RESULTS = st.fixed_dictionaries({}, optional=dict.fromkeys(("url", "extra"), JSON))
+VALUES = JSON | PARAMETERS | RESULTS | st.just(...)
+CHANGES = st.dictionaries(st.sampled_from(sorted(wire())), VALUES, max_size=3)
 
 
 class TestExport:
@@ -136,6 +151,20 @@ class TestExport:
         """Two problems are reported in one error."""
         with pytest.raises(ValueError, match=r"Export\.id.*; .*Export\.status"):
             Export.from_dict(wire(id=1, status=2))
+
+    @given(CHANGES)
+    def test_every_refusal_is_explained(self, changes: dict[str, object]) -> None:
+        """`from_dict` refuses exactly the objects in which the converter finds a problem."""
+        body = wire(**changes)
+        problems = _problems_of(body)
+
+        if problems:
+            with pytest.raises(ValueError, match="@ Export") as caught:
+                Export.from_dict(body)
+            assert str(caught.value) == "; ".join(problems)
+        else:
+            export = Export.from_dict(body)
+            assert Export.from_dict(export.to_dict()) == export
 
     @pytest.mark.parametrize("wrong", [[], "text", 1, None])
     def test_refuses_what_is_not_an_object(self, wrong: object) -> None:

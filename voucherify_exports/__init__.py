@@ -99,6 +99,16 @@ from .tables._columns import ColumnWarning
 if TYPE_CHECKING:
     from .notebook import Shell
     from .sandbox import Sandbox
+else:  # with this function, type checkers would accept every name
+
+    def __getattr__(name: str) -> object:
+        """Import the sandbox on first use only: a service in production never uses it."""
+        if name == "Sandbox":
+            from .sandbox import Sandbox
+
+            return Sandbox
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ApiError",
@@ -192,15 +202,6 @@ __all__ = [
     "starts_with",
     "where",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Import the sandbox on first use only: a service in production never uses it."""
-    if name == "Sandbox":
-        from .sandbox import Sandbox
-
-        return Sandbox
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load_ipython_extension(ipython: "Shell") -> None:

@@ -6,9 +6,8 @@ The facts are in `catalog.json` beside this module, each with its source and cer
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from importlib.resources import files
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import frozen
 
@@ -76,7 +75,7 @@ class CatalogEntry:
     def find_filter(self, name: str) -> CatalogFilter | None:
         """The filter of this name, or `None`. A name with an open prefix takes all operators."""
         if _has_prefix(name, self.filter_prefixes):
-            return CatalogFilter(name=name, operators=OPERATORS)
+            return CatalogFilter(name=name, operators=_operators())
         return next((known for known in self.filters if known.name == name), None)
 
 
@@ -113,7 +112,7 @@ def _entry(exported_object: str, facts: Mapping[str, _Groups]) -> CatalogEntry:
         default_fields=_names(facts["default_fields"]),
         orders=tuple(sign + name for name in _names(facts["orders"]) for sign in ("", "-")),
         filters=tuple(
-            CatalogFilter(name=name, operators=OPERATORS if operators == "any" else tuple(operators))
+            CatalogFilter(name=name, operators=_operators() if operators == "any" else tuple(operators))
             for name, operators in _pairs(facts["filters"])
         ),
         field_prefixes=_names(facts.get("field_prefixes", ())),
@@ -122,21 +121,60 @@ def _entry(exported_object: str, facts: Mapping[str, _Groups]) -> CatalogEntry:
     )
 
 
-_FACTS = json.loads((files("voucherify_exports") / "catalog.json").read_text("utf-8"))
+@cache
+def _facts() -> Mapping[str, Any]:
+    """The content of `catalog.json`, read on first use: a program that only waits needs none of it."""
+    from importlib.resources import files
 
-OPERATORS: tuple[str, ...] = _names([group for group in _FACTS["operators"] if group.get("offered", True)])
-"""The operators that conditions can have."""
+    facts: Mapping[str, Any] = json.loads((files("voucherify_exports") / "catalog.json").read_text("utf-8"))
+    return facts
 
-_JUNCTIONS = _names(_FACTS["junctions"])
 
-CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
-    {ExportedObject(name): _entry(name, facts) for name, facts in _FACTS["objects"].items()}
-)
+@cache
+def _operators() -> tuple[str, ...]:
+    return _names([group for group in _facts()["operators"] if group.get("offered", True)])
+
+
+class _Catalog(Mapping[str, CatalogEntry]):
+    """All entries, made on first use."""
+
+    @cached_property
+    def _entries(self) -> Mapping[str, CatalogEntry]:
+        return {ExportedObject(name): _entry(name, facts) for name, facts in _facts()["objects"].items()}
+
+    def __getitem__(self, exported_object: str) -> CatalogEntry:
+        return self._entries[exported_object]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return repr(self._entries)
+
+
+CATALOG: Mapping[str, CatalogEntry] = _Catalog()
 """The entries by exported object, a member of `ExportedObject` or its name.
 
 >>> CATALOG["voucher"].default_fields
 ('code', 'voucher_type', 'value', 'discount_type')
 """
+
+if TYPE_CHECKING:
+    OPERATORS: tuple[str, ...]
+    """The operators that conditions can have."""
+else:  # with this function, type checkers would accept every name
+
+    def __getattr__(name: str) -> object:
+        if name == "OPERATORS":
+            return _operators()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), "OPERATORS"]
 
 
 def check_fields(fields: object) -> None:
@@ -207,8 +245,9 @@ def _filter_problems(entry: CatalogEntry, filters: Mapping[str, object]) -> Iter
     for name, value in filters.items():
         known = entry.find_filter(str(name))
         if name == "junction":
-            if value not in _JUNCTIONS:
-                yield describe_unknown("junction", value, _JUNCTIONS)
+            junctions = _names(_facts()["junctions"])
+            if value not in junctions:
+                yield describe_unknown("junction", value, junctions)
         elif known is None:
             yield describe_unknown("filter", name, [*names, *_patterns(entry.filter_prefixes)])
         else:

@@ -26,7 +26,6 @@ Every error survives `pickle` and `copy`. None contains a token, a whole app id,
 
 from collections.abc import Collection
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +276,8 @@ def check_range(
 
 def describe_unknown(kind: str, name: object, known: Collection[str]) -> str:
     """The message for an unknown name: with the names that are similar to it, or else all known ones."""
+    from difflib import get_close_matches  # only needed for a mistake
+
     text = f"unknown {kind} {str(name)!r}"
     suggestions = [repr(str(near)) for near in get_close_matches(str(name), known)]
     if suggestions:

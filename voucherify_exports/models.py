@@ -11,16 +11,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, Self, TypeAlias, TypeVar
+from functools import cache, lru_cache
+from typing import Any, Self, TypeAlias, cast
 
-from attrs import evolve, field, fields, frozen
+from attrs import field, fields, frozen
 from attrs.converters import optional
 from cattrs import Converter, transform_error
 from cattrs.errors import ClassValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from ._ground.html import table
 from ._ground.redact import hide_queries
 
 JSONObject: TypeAlias = Mapping[str, Any]
@@ -157,7 +156,9 @@ class Export:
     user_id: str | None = field(default=None, repr=False, hash=False)
     extra: JSONObject = field(factory=_empty, repr=False, hash=False)
     # The text of the time, where it is not in the usual format, such as without milliseconds.
-    _created_at_text: str | None = field(default=None, repr=False, eq=False, hash=False)
+    _created_at_text: str | None = field(
+        default=None, alias="created_at_text", repr=False, eq=False, hash=False
+    )
 
     @property
     def result_url(self) -> str | None:
@@ -189,13 +190,37 @@ class Export:
 
         Raises `ValueError` with the path of each property that is missing or has the wrong type.
         """
-        export = structure(wire, cls)
-        text = wire["created_at"]
-        return export if _USUAL_TIME.fullmatch(text) else evolve(export, created_at_text=text)
+        try:
+            return cls._from_object(_object(wire))
+        except (KeyError, TypeError, ValueError):
+            problems = _problems_of(wire)
+        # Outside the handler, so that the traceback shows only this error.
+        raise ValueError("; ".join(problems))
+
+    @classmethod
+    def _from_object(cls, wire: JSONObject) -> Self:
+        """By hand: for every response, a converter of cattrs would take half as long again."""
+        unknown = {**wire}
+        take = unknown.pop
+        created_at, result, parameters = take("created_at"), take("result", None), take("parameters", None)
+        return cls(
+            id=_text(take("id")),
+            # The converters of these two refuse what is not a string, as `_parse_time` does.
+            status=take("status"),
+            exported_object=take("exported_object"),
+            created_at=_parse_time(created_at),
+            result=None if result is None else _result_from(_object(result)),
+            object=_text(take("object", "export")),
+            channel=_text_or_none(take("channel", None)),
+            parameters=None if parameters is None else _parameters_from(_object(parameters)),
+            user_id=_text_or_none(take("user_id", None)),
+            extra=unknown or {},  # the dict that was emptied is larger
+            created_at_text=None if _USUAL_TIME.fullmatch(created_at) else created_at,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The API's JSON form, with unknown properties; optional properties that are `None` are left out."""
-        wire: dict[str, Any] = _converter.unstructure(self)
+        wire: dict[str, Any] = _converter().unstructure(self)
         text = self._created_at_text
         if text and _parse_time(text) == self.created_at:
             wire["created_at"] = text
@@ -204,6 +229,8 @@ class Export:
 
 def html_table(rows: Sequence[Sequence[str]], *, last_heading: str = "file", caption: str = "") -> str:
     """The rows that `cells_of` returns as an HTML table; `last_heading` is that of the last column."""
+    from ._ground.html import table  # most programs show no HTML
+
     return table(("id", "object", "status", "created at", last_heading), rows, caption)
 
 
@@ -237,119 +264,120 @@ class RateLimit:
     kind: str | None = None
 
 
-_Model = TypeVar("_Model")
+def _result_from(wire: JSONObject) -> ExportResult:
+    unknown = {**wire}
+    return ExportResult(_text(unknown.pop("url")), unknown or {})
 
 
-def structure(wire: object, model: type[_Model]) -> _Model:
-    """A model from its JSON form; `ValueError` names each wrong property and what is wrong."""
+def _parameters_from(wire: JSONObject) -> ExportParameters:
+    unknown = {**wire}
+    take = unknown.pop
+    names, filters = take("fields", None), take("filters", None)
+    return ExportParameters(
+        order=_text_or_none(take("order", None)),
+        fields=None if names is None else _texts_from(names),
+        filters=None if filters is None else _object(filters),
+        campaign_id=_text_or_none(take("campaign_id", None)),
+        extra=unknown or {},
+    )
+
+
+def _texts_from(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _mismatch("a list", value)
+    items = tuple(cast("list[object]", value))
     try:
-        return _converter.structure(wire, model)
-    except (KeyError, TypeError, ValueError):
-        return _structure_or_explain(wire, model)
+        return _texts(items)
+    except TypeError:  # for an item without a hash: name its type
+        return tuple([_text(item) for item in items])
 
 
-def _structure_or_explain(wire: object, model: type[_Model]) -> _Model:
-    """Structure it again with the slower converter, whose errors contain the path."""
+@lru_cache(maxsize=1024)
+def _texts(items: tuple[object, ...]) -> tuple[str, ...]:
+    """Thousands of exports have the same few lists of fields: check and keep each once."""
+    return tuple([_text(item) for item in items])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise _mismatch("a string", value)
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    raise _mismatch("an object", value)
+
+
+def _mismatch(expected: str, value: object) -> TypeError:
+    return TypeError(f"expected {expected}, got {type(value).__name__}")
+
+
+def _problems_of(wire: object) -> list[str]:
+    """What is wrong with the JSON form of an export, and where."""
+    problems: list[str] = []
     try:
-        return _explaining_converter.structure(wire, model)
+        _converter().structure(wire, Export)
     except ClassValidationError as error:
-        problems = transform_error(error, path=model.__name__, format_exception=_describe)
-    except (TypeError, ValueError) as error:
-        problems = [f"{error} @ {model.__name__}"]
-    # Outside the handlers, so that the traceback does not show cattrs' exception groups.
-    raise ValueError("; ".join(problems))
+        problems = transform_error(error, path=Export.__name__, format_exception=_describe)
+    except TypeError as error:
+        problems = [f"{error} @ {Export.__name__}"]
+    return problems
 
 
 def _describe(error: BaseException, _type: type | None) -> str:
     return "required property missing" if isinstance(error, KeyError) else str(error)
 
 
-def _expect(kind: type, name: str) -> Callable[[Any, Any], Any]:
-    def check(value: Any, _type: Any) -> Any:
-        if not isinstance(value, kind):
-            raise TypeError(f"expected {name}, got {type(value).__name__}")
-        return value
-
-    return check
-
-
-_structure_text = _expect(str, "a string")
-_structure_list = _expect(list, "a list")
-_structure_object = _expect(dict, "an object")
-
-
-def _or_none(structure: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A hook for an optional value; the one of cattrs looks up the inner hook at each call."""
-    return lambda value, kind: None if value is None else structure(value, kind)
-
-
-def _structure_texts(value: Any, _type: Any) -> tuple[str, ...]:
-    items = tuple(_structure_list(value, list))
-    try:
-        return _texts(items)
-    except TypeError:  # for an item without a hash: name its type
-        return tuple([_structure_text(item, str) for item in items])
+@cache  # made on first use: most programs need none
+def _converter() -> Converter:
+    """Explains what is wrong with an export, and writes the JSON form."""
+    converter = Converter()
+    converter.register_structure_hook(str, _hook(_text))
+    converter.register_structure_hook(datetime, _hook(lambda value: _parse_time(_text(value))))
+    converter.register_structure_hook(tuple[str, ...] | None, _hook(_or_none(_texts_from)))
+    converter.register_structure_hook(JSONObject | None, _hook(_or_none(_object)))
+    for enum in (ExportStatus, ExportedObject):  # the converters of the fields make the members
+        converter.register_structure_hook(enum, _hook(_text))
+    converter.register_unstructure_hook(datetime, _format_time)
+    converter.register_unstructure_hook(tuple, list)
+    for model in (ExportResult, ExportParameters, Export):  # the inner ones first
+        converter.register_structure_hook(model, _structure_model(converter, model))
+        converter.register_unstructure_hook(model, _unstructure_model(converter, model))
+    return converter
 
 
-@lru_cache(maxsize=1024)
-def _texts(items: tuple[Any, ...]) -> tuple[str, ...]:
-    """Thousands of exports have the same few lists of fields: check and keep each once."""
-    return tuple([_structure_text(item, str) for item in items])
+def _hook(structure: Callable[[Any], object]) -> Callable[[Any, Any], Any]:
+    return lambda value, _type: structure(value)
 
 
-def _structure_model(converter: Converter, model: type[_Model]) -> Callable[[Any, Any], _Model]:
-    """Structure the known properties, and collect the others in `extra`."""
-    build = make_dict_structure_fn(model, converter, _created_at_text=override(omit=True))
-    known = set(_wire_names(model))
+def _or_none(structure: Callable[[Any], object]) -> Callable[[Any], object]:
+    return lambda value: None if value is None else structure(value)
 
-    def structure_model(value: Any, _type: Any) -> _Model:
-        wire = _structure_object(value, dict)
-        if not wire.keys() <= known:
-            wire = {**wire, "extra": {name: wire[name] for name in wire if name not in known}}
-        return build(wire, model)
 
-    return structure_model
+def _structure_model(converter: Converter, model: type[Any]) -> Callable[[Any, Any], Any]:
+    """Structure the known properties of an object."""
+    omitted = override(omit=True)
+    build = make_dict_structure_fn(model, converter, extra=omitted, _created_at_text=omitted)
+    return lambda value, kind: build(_object(value), kind)
 
 
 def _unstructure_model(converter: Converter, model: type) -> Callable[[Any], dict[str, Any]]:
-    """The inverse: a property that is `None` is left out, unless the API always sends it."""
-    names = _wire_names(model)
+    """All properties, but one that is `None` only if the API always sends it."""
+    names = [attribute.name for attribute in fields(model)]
+    known = [name for name in names if name not in {"extra", "_created_at_text"}]
 
     def unstructure_model(value: Any) -> dict[str, Any]:
-        wire = {name: converter.unstructure(getattr(value, name)) for name in names}
-        shown = {name: wire[name] for name in names if wire[name] is not None or name in _ALWAYS_SENT}
+        wire = {name: converter.unstructure(getattr(value, name)) for name in known}
+        shown = {name: wire[name] for name in known if wire[name] is not None or name in _ALWAYS_SENT}
         return {**shown, **converter.unstructure(value.extra)}
 
     return unstructure_model
 
 
 _ALWAYS_SENT = {"object", "result", "user_id"}
-
-
-def _wire_names(model: type) -> list[str]:
-    names = [attribute.name for attribute in fields(model)]
-    return [name for name in names if name not in {"extra", "_created_at_text"}]
-
-
-def _make_converter(*, explaining: bool) -> Converter:
-    converter = Converter(detailed_validation=explaining)
-    converter.register_structure_hook(str, _structure_text)
-    converter.register_structure_hook(datetime, lambda value, _: _parse_time(_structure_text(value, str)))
-    converter.register_structure_hook_func(lambda kind: kind == JSONObject, _structure_object)
-    converter.register_structure_hook(str | None, _or_none(_structure_text))
-    converter.register_structure_hook(tuple[str, ...] | None, _or_none(_structure_texts))
-    converter.register_structure_hook(JSONObject | None, _or_none(_structure_object))
-    for enum in (ExportStatus, ExportedObject):  # the converters of the fields make the members
-        converter.register_structure_hook(enum, _structure_text)
-    converter.register_unstructure_hook(datetime, _format_time)
-    converter.register_unstructure_hook(tuple, list)
-    for model in (ExportResult, ExportParameters, Export):  # the inner ones first
-        structure_model = _structure_model(converter, model)
-        converter.register_structure_hook(model, structure_model)
-        converter.register_structure_hook(model | None, _or_none(structure_model))
-        converter.register_unstructure_hook(model, _unstructure_model(converter, model))
-    return converter
-
-
-_converter = _make_converter(explaining=False)
-_explaining_converter = _make_converter(explaining=True)

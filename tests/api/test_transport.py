@@ -35,6 +35,7 @@ from voucherify_exports import (
     ServerError,
     TransportError,
 )
+from voucherify_exports._api.transport import _Timeouts
 
 KEYS = ("c70a6f00-cf91", "3266b9f8-e246")
 URL_OF_ID = f"https://api.voucherify.io/v1/exports/{ID}"
@@ -520,3 +521,24 @@ class TestTimeouts:
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
+
+    @virtually
+    async def test_a_cancellation_after_the_timeout_is_raised(self) -> None:
+        """Cancelling a call whose timeout is already over raises CancelledError, too."""
+        session: Any = SlowToCancel()
+        async with ExportsClient(*KEYS, session=session, clock=VirtualClock()) as client:
+            call = asyncio.create_task(client.get_export(ID))
+            await asyncio.sleep(35)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+    async def test_what_ends_in_the_same_step_is_not_cancelled(self) -> None:
+        """A timeout that was left before the loop could cancel its task cancels nothing later."""
+        timeouts = _Timeouts(30)
+        with timeouts.start():
+            closing = asyncio.create_task(timeouts.end_all())
+            await asyncio.sleep(0)  # the loop will cancel this task in its next step
+        await asyncio.sleep(0)
+
+        await closing

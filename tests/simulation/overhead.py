@@ -6,6 +6,7 @@ import multiprocessing
 import statistics
 import time
 from functools import partial
+from itertools import cycle
 from multiprocessing.connection import Connection
 
 import aiohttp
@@ -15,18 +16,22 @@ from voucherify_exports import ExportsClient, log_event
 
 
 async def serve(port: Connection) -> None:
-    """Respond to every request with the same bytes, so that the server costs little CPU time."""
+    """Respond with bytes that were made before, so that the server costs little CPU time."""
     body = json.dumps(wire()).encode()
-    head = (
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
-        "X-Rate-Limit-Limit: 100000\r\nX-Rate-Limit-Remaining: 99999\r\nX-Rate-Limit-Retry: 1767225660\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode()
+    responses = cycle(
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+            f"X-Rate-Limit-Limit: 100000\r\nX-Rate-Limit-Remaining: {remaining}\r\n"
+            f"X-Rate-Limit-Retry: 1767225660\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        + body
+        for remaining in range(99999, 98000, -1)
+    )
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(head + body)
+                writer.write(next(responses))
         except asyncio.IncompleteReadError:
             writer.close()
 
