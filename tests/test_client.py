@@ -369,6 +369,30 @@ class TestWaitUntilDone:
             with pytest.raises(ExportNotFoundError, match=export_id):
                 await client.wait_until_done(export_id, on_update=lambda _: sandbox.delete_export(export_id))
 
+    async def test_a_new_export_that_is_not_found_yet(self, connect: Connect) -> None:
+        """A 404 for an export that this client has just created does not end the wait."""
+        async with Sandbox(scheduled_for=0.1) as sandbox:
+            client = connect(
+                base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token, poll=FAST
+            )
+            created = await client.create_export("customer")
+            sandbox.fail(times=3, status=404)
+
+            assert (await client.wait_until_done(created)).is_done
+            assert [request.status for request in sandbox.requests][1:5] == [404, 404, 404, 200]
+
+    @pytest.mark.parametrize("is_own", [True, False])
+    async def test_a_new_export_that_does_not_exist(self, is_own: bool, connect: Connect) -> None:
+        """Without `read_lag`, and for the export of another client, a 404 is the end."""
+        async with Sandbox(scheduled_for=0.1) as sandbox:
+            options = {"base_url": sandbox.url, "app_id": sandbox.app_id, "app_token": sandbox.app_token}
+            client = connect(**options, poll=FAST, **({"read_lag": 0} if is_own else {}))
+            created = await (client if is_own else connect(**options)).create_export("customer")
+            sandbox.fail(times=1, status=404)
+
+            with pytest.raises(ExportNotFoundError):
+                await client.wait_until_done(created)
+
     async def test_the_deadline_bounds_a_request_that_hangs(self, connect: Connect, sandbox: Sandbox) -> None:
         """A wait ends at its timeout even if the server never responds."""
         sandbox.fail(times=None, delay=float("inf"))
