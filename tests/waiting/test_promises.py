@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import sys
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
@@ -538,6 +539,28 @@ class TestCloses:
             await waiting
 
         assert (await setup.wait()).is_done
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.12 added eager tasks")
+    @virtually
+    async def test_by_a_wait_strategy(self) -> None:
+        """If a function of the caller closes the watcher during a response, each wait has one outcome."""
+        setup = Setup(exp_1=[(0, "IN_PROGRESS"), (1, "DONE")])
+        closing: list[asyncio.Task[None]] = []
+
+        def close(_state: object) -> float:
+            if not closing:
+                closing.append(asyncio.create_task(setup.watcher.close()))
+            return 1 / 0
+
+        waits = [setup.wait(policy=PollPolicy(wait=close)) for _ in range(3)]
+        await asyncio.sleep(0)
+        factory = getattr(asyncio, "eager_task_factory")  # noqa: B009 - unknown to Python 3.11
+        asyncio.get_running_loop().set_task_factory(factory)
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+
+        assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 3
+        assert sum(isinstance(event, WaitEnded) for event in setup.events) == 3
+        await asyncio.wait(closing)
 
 
 class TestManyWaits:

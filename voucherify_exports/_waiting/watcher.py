@@ -191,6 +191,8 @@ class Watcher:
         self._leave(waiter)
 
     def _finish(self, waiter: Waiter, outcome: Export | BaseException) -> None:
+        if not waiter.is_pending:
+            return  # a function of the caller ended it meanwhile, such as one that closes the client
         self._end(waiter, outcome)
         elapsed = self._clock.monotonic() - waiter.started
         name = str(outcome.status) if isinstance(outcome, Export) else type(outcome).__name__
