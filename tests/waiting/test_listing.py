@@ -223,6 +223,27 @@ class TestDue:
 
         assert awaited.map.next_due() == pytest.approx(0.0005)
 
+    @pytest.mark.parametrize("policies", [(5, 9), (9, 5)])
+    def test_whichever_joined_first(self, policies: tuple[float, float]) -> None:
+        """The order of the waits on a page does not matter."""
+        awaited = Awaited()
+        for number, initial in enumerate(policies):
+            awaited.policy = PollPolicy(initial=initial, max=1_000, jitter=0)
+            awaited.wait(number)
+        awaited.get_page(1, 0, response_of(0))
+        assert awaited.map.next_due() == 5  # not 1 / (1 / 5 + 1 / 9), which is sooner
+
+        for number in policies:
+            awaited.wait(int(100 + number), due=20 + number)
+        assert awaited.map.next_due() == 5
+        awaited.get(0, 30, response_of(0))
+        assert awaited.map._pages[1].due <= 30
+        awaited.get(1, 30, response_of(1))
+        for number in policies:
+            awaited.map.left(awaited.entry(int(100 + number)).waiters[0])
+        awaited.get(0, 40, response_of(0))
+        assert awaited.map._pages[1].due < 40
+
     def test_the_shortest_pause_counts(self) -> None:
         """Of several waits for one export, the one with the shortest pause decides."""
         awaited = Awaited(1, 2, policy=PollPolicy(wait=lambda _: 60.0))
@@ -479,6 +500,24 @@ class TestFailures:
         awaited.get_page(1, 20)
 
         assert awaited.places([1, 2, 3]).count(None) == 1
+
+    def test_an_earlier_get_shows_nothing(self) -> None:
+        """Only a GET that works after the first failure shows that the page alone fails."""
+        awaited = Awaited(1, 2, 3)
+        awaited.get(1, 5, response_of(1))
+        awaited.get_page(1, 6)
+
+        assert awaited.places([1, 2, 3]).count(None) == 1
+
+    def test_a_failure_before_a_poll_is_due(self) -> None:
+        """A poll that nobody wanted yet counts as well, and the rules hold."""
+        awaited = Awaited()
+        for number in (1, 2, 3):
+            awaited.wait(number, due=100)
+        assert awaited.map.next_due() == 100
+        awaited.get_page(1, 10)
+
+        assert awaited.map._pages[1].due == 100
 
     def test_a_failure_counts_as_a_poll(self) -> None:
         """The next poll of the page is due after the pause of the policy."""

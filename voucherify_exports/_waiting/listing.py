@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from attrs import define, field
+from attrs import Factory, define
 
 from ..models import Export, ExportPage
 from .waiter import Entry, Place, Polled, Waiter
@@ -40,10 +40,10 @@ class Page(Polled):
     """
 
     number: int
-    entries: dict[Entry, None] = field(factory=dict[Entry, None], init=False)
-    polled_at: float = field(default=-math.inf, init=False)
-    failing_since: float = field(default=math.inf, init=False)
-    _computed: _Computed | None = field(default=None, init=False)
+    entries: dict[Entry, None] = Factory(dict[Entry, None])
+    polled_at: float = -math.inf
+    failing_since: float = math.inf
+    _computed: _Computed | None = None
 
     @property
     def due(self) -> float:
@@ -95,8 +95,7 @@ class Page(Polled):
         return len(self.entries) * (now - self.computed.silent_since) ** 2
 
     def _not_before_patience(self, due: float) -> float:
-        target = self.target
-        return self.not_before_patience(due if target is self else target.not_before_patience(due))
+        return self.not_before_patience(self.target.not_before_patience(due))
 
     def _compute(self) -> _Computed:
         """A page with n exports may be polled n times as often as the policy allows for one of them.
@@ -134,12 +133,10 @@ class Page(Polled):
 class Queue:
     """The awaited exports that get GETs of their own."""
 
-    entries: dict[Entry, None] = field(factory=dict[Entry, None], init=False)
-    _heap: list[tuple[float, int, Entry]] = field(factory=list[tuple[float, int, Entry]], init=False)
-    _changed: dict[Entry, None] = field(
-        factory=dict[Entry, None], init=False
-    )  # to be queued under another time
-    _order: "itertools.count[int]" = field(factory=itertools.count, init=False)
+    entries: dict[Entry, None] = Factory(dict[Entry, None])
+    _heap: list[tuple[float, int, Entry]] = Factory(list[tuple[float, int, Entry]])
+    _changed: dict[Entry, None] = Factory(dict[Entry, None])  # to be queued under another time
+    _order: "itertools.count[int]" = Factory(itertools.count)
 
     def changed(self, entry: Entry) -> None:
         """Queue an entry anew before the next one is taken: it may change thousands of times until then."""
