@@ -393,6 +393,16 @@ class TestWaitUntilDone:
             with pytest.raises(ExportNotFoundError):
                 await client.wait_until_done(created)
 
+    async def test_a_last_poll_after_refusals_that_name_no_time(self, connect: Connect) -> None:
+        """In the pause after such a refusal a wait gets its last poll at its deadline."""
+        async with Sandbox(scheduled_for=0.3, in_progress_for=0.2) as sandbox:
+            client = connect(base_url=sandbox.url, app_id=sandbox.app_id, app_token=sandbox.app_token)
+            export_id = sandbox.add_export("customer")
+            sandbox.fail(status=429)
+
+            assert (await client.wait_until_done(export_id, timeout=0.8)).is_done
+            assert [request.status for request in sandbox.requests] == [429, 200]
+
     async def test_the_deadline_bounds_a_request_that_hangs(self, connect: Connect, sandbox: Sandbox) -> None:
         """A wait ends at its timeout even if the server never responds."""
         sandbox.fail(times=None, delay=float("inf"))

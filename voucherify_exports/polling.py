@@ -26,7 +26,9 @@ class PollPolicy:
 
     The first wait takes `initial` seconds, each further one `factor` times as long, up to `max` seconds.
     Each is longer or shorter by up to the share `jitter`, but never outside `initial` to `max`.
-    `wait` replaces all of these by a wait strategy of tenacity.
+    `wait` replaces all of these by a wait strategy of tenacity. While few exports are awaited and quota is
+    plentiful, an export is polled as well after a tenth of its age, but not sooner than `initial` seconds
+    after the last poll, and not with `wait`.
 
     >>> [PollPolicy(jitter=0).delay(polls) for polls in (1, 2, 3, 10)]
     [2.0, 4.0, 8.0, 60.0]

@@ -123,11 +123,16 @@ class Transport:
             await self.pause(delay)
 
     async def poll(self, path: str, query: str = "") -> Response:
-        """Send a GET once, or raise at once while the quota is spent: the watcher decides what follows."""
+        """Send a GET once, or raise at once while a response forbids it: the watcher decides what follows.
+
+        The watcher knows when to send in a pause that no response named.
+        """
         call = Call("GET", path, query)
         async with self._poll_slots:
-            if self._delay() > 0:
-                raise self._spent(str(call))
+            now = self._clock.monotonic()
+            delay = self._quota.named_opening(now) - now
+            if delay > 0:
+                raise spent_error(str(call), delay, self._clock.wall())
             return await self._send(call, 1)
 
     async def open(self, url: URL, headers: Mapping[str, str], attempt: int) -> aiohttp.ClientResponse:

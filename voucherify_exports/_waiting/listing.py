@@ -105,22 +105,25 @@ class Page(Polled):
         last poll is a pause after which another poll is worth spare quota.
         """
         rate = 0.0
-        floor, polled, first_due, spare_pause, silent_since = (math.inf,) * 5
+        floor, polled, first_due, missed_due, spare_pause, silent_since = (math.inf,) * 6
         for entry in self.entries:
             schedule = entry.schedule
             floor = min(floor, schedule.floor)
             silent_since = min(silent_since, entry.silent_since)
-            if entry.polled_at is None or entry.misses:
-                first_due = min(first_due, schedule.due)
+            if entry.misses:
+                missed_due = min(missed_due, schedule.due)
                 continue
             first_due = min(first_due, schedule.first_due)
+            if entry.polled_at is None:
+                continue
             polled = min(polled, entry.polled_at)
             rate += 1 / max(schedule.pause, _SHORTEST)
             tenth = (entry.polled_at - entry.created) / 10
             spare_pause = min(spare_pause, max(schedule.spare_pause, tenth))
         polled = max(polled, self.polled_at)
+        shared_due = polled + 1 / rate if rate else math.inf
         earliest = self.polled_at + floor
-        due = max(min(first_due, polled + 1 / rate if rate else math.inf), earliest)
+        due = min(first_due, max(min(missed_due, shared_due), earliest))
         spare_due = min(due, max(polled + spare_pause, earliest))
         return _Computed(due, spare_due, silent_since)
 

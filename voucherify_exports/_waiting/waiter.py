@@ -126,7 +126,8 @@ class Schedule:
 
     `first_due` is when the first of those that have had no poll wants one, infinity without any. `pause` is
     the shortest pause that a policy wants, and `spare_pause` the shortest one that is worth a poll while
-    quota is plentiful. `floor` are the fewest seconds between two polls, however many waiters there are.
+    quota is plentiful. `floor` are the fewest seconds between two polls, however many waiters there are; the
+    first poll for a waiter has no floor, unless a page has just lacked its export.
     """
 
     due: float = math.inf
@@ -143,7 +144,7 @@ class Schedule:
         self.started = min(self.started, waiter.started)
         if waiter.pause is None:
             self.first_due = min(self.first_due, waiter.due)
-            self.floor = min(self.floor, policy.initial if is_missing else 0.0)
+            self.floor = min(self.floor, policy.initial if is_missing else math.inf)
         else:
             self.pause = min(self.pause, waiter.pause)
             self.floor = min(self.floor, policy.initial, waiter.pause)

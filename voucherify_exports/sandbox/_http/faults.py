@@ -103,12 +103,7 @@ class Fault:
     content_type: str | None = field(default=None, validator=_TEXT)
     delay: float | None = field(default=None, validator=_SECONDS)
     reset: Reset | None = field(default=None, validator=_RESET)
-    edit: Edit | None = field(
-        default=None,
-        validator=must_be(
-            "a plain function", lambda value: callable(value) and not iscoroutinefunction(value)
-        ),
-    )
+    edit: Edit | None = field(default=None, validator=_EDIT)
     after: int | None = field(default=None, validator=_COUNT)
     truncate: bool = field(default=False, validator=_FLAG)
     garble: bool = field(default=False, validator=_FLAG)
