@@ -206,7 +206,7 @@ class ExportsClient(Creates):
 
         `timeout` bounds the whole wait, in seconds; `None` means no bound. When it is over, one last poll is
         sent, which may take a second. `on_update` is called with the export whenever its status changes,
-        from the first status that a poll returns to the last. A failed poll never ends the wait.
+        from the first status that a poll returns to the last. A transient failure never ends it.
 
         Raises `ExportFailedError` when the export ends in ERROR (with `raise_on_error=False`, it is
         returned), `WaitTimeoutError` when the time is over, `ExportNotFoundError` when the export does not
