@@ -65,7 +65,8 @@ class ExportsClient(Creates):
     - `request_timeout`: seconds for one request, from connecting to the end of the body.
     - `retry`: how often a direct call is retried after a transient failure.
     - `poll`: how often one waiter polls its export.
-    - `poll_share`: the share of the rate limit that polling may use, above 0 and at most 1.
+    - `poll_share`: the share of the rate limit that polling may use, above 0 and at most 1. Each wait gets
+      one poll even beyond it.
     - `read_lag`: seconds after the creation of an export by this client during which a wait takes a 404 for
       an export that Voucherify does not find yet.
     - `max_quota_wait`: seconds that a direct call may wait for the rate limit to reset.
@@ -205,8 +206,9 @@ class ExportsClient(Creates):
         """Wait until an export is DONE, and return it with its result URL.
 
         `timeout` bounds the whole wait, in seconds; `None` means no bound. When it is over, one last poll is
-        sent, which may take a second. `on_update` is called with the export whenever its status changes,
-        from the first status that a poll returns to the last. A failed poll never ends the wait.
+        sent if the quota allows it, which may take a second. `on_update` is called with the export whenever
+        its status changes, from the first status that a poll returns to the last. A transient failure never
+        ends the wait.
 
         Raises `ExportFailedError` when the export ends in ERROR (with `raise_on_error=False`, it is
         returned), `WaitTimeoutError` when the time is over, `ExportNotFoundError` when the export does not

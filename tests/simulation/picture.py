@@ -76,9 +76,17 @@ def average(run: Callable[[int, int], Result]) -> list[Result]:
     return [mean(run(waiters, seed) for seed in range(max(1, 300 // waiters))) for waiters in WAITERS]
 
 
+def show(label: str, results: list[Result]) -> None:
+    for result in results:
+        delays = f"mean delay {result.mean:.1f} s, 95 % within {result.p95:.1f} s"
+        print(f"{label}, {result.waiters:,} exports: {result.requests:,} requests, {delays}")
+
+
 def main() -> None:
     client_results = average(lambda waiters, seed: run_watcher(waiters, MINUTE_100, seed=seed))
     poller_results = average(lambda waiters, seed: run_poller(with_backoff, waiters, MINUTE_100, seed=seed))
+    show("this client", client_results)
+    show("one by one", poller_results)
     Path("docs/watcher.svg").write_text(draw(client_results, poller_results))
 
 
