@@ -231,8 +231,11 @@ class PageMap:
         return min(dues, default=math.inf) if entry is None else min((entry.due, *dues))
 
     def polled_with(self, entry: Entry) -> Page | Entry:
-        """What is polled for an export: the page where it is expected, unless a GET is more certain."""
-        return entry.place if isinstance(entry.place, Page) and not entry.misses else entry
+        """What is polled for an export: the page where it is expected, unless a GET is more certain or newer."""
+        place = entry.place
+        if not isinstance(place, Page) or entry.misses:
+            return entry
+        return entry if entry.requests and entry.sent_at > place.sent_at else place
 
     def asked(self, target: Page | Entry, now: float) -> list[Entry]:
         """A request is sent; returns the entries that its response should contain."""
