@@ -197,6 +197,16 @@ class TestPick:
 
         assert awaited.pick(11) == "exp_1"
 
+    @pytest.mark.parametrize(("companions", "picked"), [(3, "exp_0"), (5, "page 1")])
+    def test_urgency_grows_with_the_square_of_the_time(self, companions: int, picked: str) -> None:
+        """After twice the time, one export is as urgent as four of a page."""
+        awaited = Awaited(*range(companions + 1))
+        awaited.map.isolate(awaited.entry(0))
+        for number in range(companions + 1):
+            awaited.entry(number).polled(4.0 if number else 0.0)
+
+        assert awaited.pick(8) == picked
+
 
 class TestDue:
     @pytest.mark.parametrize(("waiting", "due"), [(2, 30.0), (10, 6.0), (30, 2.0), (100, 2.0)])
@@ -215,6 +225,27 @@ class TestDue:
             awaited.wait(number, due=1)
 
             assert awaited.map.next_due() == 1
+
+    @pytest.mark.parametrize("polled_at", [(10, 20), (20, 10)])
+    def test_the_pause_starts_with_the_earliest_poll(self, polled_at: tuple[float, float]) -> None:
+        """If some exports of a page were polled by GETs since, the others still need the poll."""
+        awaited = Awaited(0, 1, policy=PollPolicy(initial=2, wait=lambda _: 60.0))
+        awaited.get_page(1, 0, response_of(0))
+        for number, at in enumerate(polled_at):
+            awaited.get(number, at, response_of(number))
+
+        assert awaited.map.next_due() == pytest.approx(40)
+
+    def test_a_page_that_was_never_polled(self) -> None:
+        """The first pause counts from the last poll of the page itself: a new page may be polled at once."""
+        awaited = Awaited(*range(5))
+        awaited.wait(200, known=True)
+        page = awaited.ask(0)
+        assert isinstance(page, Page)
+        awaited.map.listed(page, list(page.entries), response_of(0), 0)
+
+        assert awaited.places([200]) == [2]
+        assert awaited.map._pages[2].due == 0
 
     def test_a_pause_of_zero(self) -> None:
         """A wait strategy that returns 0 makes its page due as soon as a millisecond has passed."""
@@ -268,12 +299,26 @@ class TestSparePolls:
         assert awaited.pick(spare_due, is_spare=True) == "exp_1"
 
     def test_the_age_counts_from_the_creation(self) -> None:
-        """An export that was created long before the wait is polled as the policy says."""
-        awaited = Awaited(policy=PollPolicy(initial=2, max=60, jitter=0))
+        """The more of an export's age has passed before the wait, the fewer polls are worth spare quota."""
+        awaited = Awaited(policy=PollPolicy(initial=2, factor=30, max=60, jitter=0))
         awaited.wait(1, created=-300)
         awaited.poll(0, response_of(1))
-
         assert awaited.map.next_due() == awaited.map.next_due(is_spare=True) == 2
+        awaited.poll(2, response_of(1))
+
+        assert awaited.map.next_due(is_spare=True) == pytest.approx(2 + 30.2)
+
+    @pytest.mark.parametrize("created", [(-300, 0), (0, -300)])
+    def test_the_youngest_export_of_a_page_counts(self, created: tuple[float, float]) -> None:
+        """The other exports of the page need no spare poll yet, and do not prevent one."""
+        awaited = Awaited(policy=PollPolicy(initial=2, factor=30, max=60, jitter=0))
+        for number, at in enumerate(created):
+            awaited.wait(number, created=at)
+        for now in (0, 2):
+            awaited.get_page(1, now, response_of(0))
+
+        assert awaited.map.next_due() == 2 + 30
+        assert awaited.map.next_due(is_spare=True) == 2 + 2
 
     def test_a_strategy_of_the_caller_decides_alone(self) -> None:
         """With `wait` there are no polls beside those that it wants."""
@@ -310,6 +355,20 @@ class TestPolled:
         awaited.map.got(awaited.entry(1), export(1), 1.5)
 
         assert awaited.map.next_due() == 2
+
+    def test_a_page_whose_exports_came_later(self) -> None:
+        """The response is a poll of the page, also if those for which it was requested have left."""
+        awaited = Awaited(1, 2, 3, 4)
+        awaited.get_page(1, 0, response_of(0))
+        page = awaited.map._pages[1]
+        covered = [awaited.entry(1), awaited.entry(2)]
+        for entry in covered:
+            awaited.map.left(entry.waiters[0])
+        assert awaited.map.next_due() == 2
+        awaited.map.listed(page, covered, response_of(50), 1)
+        awaited.map.check()
+
+        assert awaited.map.next_due() == 3
 
     def test_an_export_for_which_nobody_waits_any_more(self) -> None:
         """A response for an export that was left in the meantime changes nothing."""
@@ -604,6 +663,34 @@ class TestQueue:
         assert len(awaited.map._queue._heap) < 200
         assert awaited.map.next_due() == 1_999
 
+    def test_a_change_costs_the_same_however_many_exports_there_are(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The queue is put in order again now and then, and not after each change."""
+        awaited = Awaited(*range(80))
+        for number in range(80):
+            awaited.map.isolate(awaited.entry(number))
+        computed = 0
+        due = Entry.due.fget
+
+        def counted(entry: Entry) -> float:
+            nonlocal computed
+            computed += 1
+            assert due is not None
+            return due(entry)
+
+        monkeypatch.setattr(Entry, "due", property(counted))
+        for change in range(1_000):
+            number = change % 80
+            awaited.entry(number).waiters[0].due = 5_000.0 + change - 20 * number
+            awaited.entry(number).changed()
+            if change >= 80:
+                assert awaited.map.next_due() == min(
+                    entry.waiters[0].due for entry in awaited.map.entries.values()
+                )
+
+        assert computed < 5 * 1_000
+
 
 class TestRules:
     """`check` notices what would leave an export without polls."""
@@ -626,11 +713,20 @@ class TestRules:
             awaited.map.check()
 
     def test_a_due_time_that_changed_unnoticed(self) -> None:
-        """Neither a page nor the queue keeps an old due time."""
+        """A page does not keep an old due time."""
         awaited = self.broken()
         awaited.map.next_due()
         awaited.entry(0).waiters[0].due = -7.0
         with pytest.raises(AssertionError):
+            awaited.map.check()
+
+    def test_a_due_time_in_the_queue_that_changed_unnoticed(self) -> None:
+        """The queue does not keep an old due time either."""
+        awaited = self.broken()
+        awaited.map.isolate(awaited.entry(0))
+        awaited.map.check()
+        awaited.entry(0).waiters[0].due = -7.0
+        with pytest.raises(AssertionError, match="not queued under its present due time"):
             awaited.map.check()
 
     def test_a_wait_that_joined_unnoticed(self) -> None:

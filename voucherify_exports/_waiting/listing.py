@@ -122,10 +122,8 @@ class Page(Polled):
             spare_pause = min(spare_pause, max(schedule.spare_pause, tenth))
         polled = max(polled, self.polled_at)
         shared_due = polled + 1 / rate if rate else math.inf
-        earliest = self.polled_at + floor
-        due = min(first_due, max(min(missed_due, shared_due), earliest))
-        spare_due = min(due, max(polled + spare_pause, earliest))
-        return _Computed(due, spare_due, silent_since)
+        due = min(first_due, max(min(missed_due, shared_due), self.polled_at + floor))
+        return _Computed(due, min(due, polled + spare_pause), silent_since)
 
     def check(self) -> None:
         """Assert that what was computed is up to date."""
@@ -148,8 +146,7 @@ class Queue:
     def first(self) -> Entry | None:
         """The entry that is due first."""
         for entry in self._changed:
-            if entry in self.entries:
-                heapq.heappush(self._heap, (entry.due, next(self._order), entry))
+            heapq.heappush(self._heap, (entry.due, next(self._order), entry))
         self._changed.clear()
         if len(self._heap) > 2 * len(self.entries) + PAGE_SIZE:  # most items are out of date
             self._heap = [(entry.due, next(self._order), entry) for entry in self.entries]
@@ -186,7 +183,7 @@ class PageMap:
         self._newest: datetime | None = None  # when the first export of the list was created, if known
         self._unlisted: dict[Entry, None] = {}  # in the queue since the list lacked them
         self._got_at = -math.inf  # the last time that a GET returned an export
-        self._behind_since = self._next_trust = math.inf  # see `_is_list_worth_a_poll`
+        self._behind_since, self._next_trust = math.inf, -math.inf  # see `_is_list_worth_a_poll`
 
     def joined(self, waiter: Waiter, export_id: str, known: Export | None, created: float) -> None:
         """A wait starts; a new export is expected on the page of its age, or on the first with room."""
@@ -347,8 +344,7 @@ class PageMap:
 
     def _is_list_worth_a_poll(self, now: float) -> bool:
         """Whether a list that was behind may have caught up: each time after twice the time."""
-        if self._behind_since == math.inf:
-            self._behind_since = self._next_trust = now
+        self._behind_since = min(self._behind_since, now)
         if now < self._next_trust:
             return False
         self._next_trust = now + (now - self._behind_since)
@@ -364,7 +360,8 @@ class PageMap:
         if page.number == 1:
             newest = shown.exports[0].created_at if shown.exports else _LONG_AGO
             if newest != self._newest:
-                self._newest, self._behind_since = newest, math.inf
+                self._newest = newest
+                self._behind_since, self._next_trust = math.inf, -math.inf
 
     def _search(self, entry: Entry, page: Page, shown: ExportPage, covered: int) -> None:
         """Expect an export elsewhere that this page lacks: on another page, or by a GET of its own."""

@@ -148,8 +148,8 @@ class Schedule:
         else:
             self.pause = min(self.pause, waiter.pause)
             self.floor = min(self.floor, policy.initial, waiter.pause)
-        if policy.wait is None:
-            self.spare_pause = min(self.spare_pause, policy.initial)
+            if policy.wait is None:
+                self.spare_pause = min(self.spare_pause, policy.initial)
 
 
 @define(eq=False, weakref_slot=False)
