@@ -20,6 +20,7 @@ from ._files.download import Downloads, Progress
 from ._files.remote import RemoteFiles
 from ._ground.callbacks import check_callback
 from ._ground.threads import in_thread
+from ._waiting.waiter import has_ended
 from ._waiting.watcher import Watcher
 from .errors import ConfigurationError, ExportFailedError, VoucherifyExportsError, check_range
 from .extras import check_extra
@@ -223,7 +224,7 @@ class ExportsClient(Creates):
         _check_poll(poll)
         _check_callback("on_update", on_update)
         self._transport.check_open()
-        if known is None or not _has_ended(known):
+        if known is None or not has_ended(known):
             waiter = self._watcher.attach(
                 export_id, known, timeout, poll or self._settings.poll, on_update=on_update
             )
@@ -265,14 +266,8 @@ class ExportsClient(Creates):
         _check_timeout(timeout)
         _check_poll(poll)
         self._transport.check_open()
-        pending: list[tuple[str, Export | None]] = []
-        for export_id, known in wanted:
-            if known is not None and _has_ended(known):
-                yield _outcome(export_id, known)
-            else:
-                pending.append((export_id, known))
         policy = poll or self._settings.poll
-        async with aclosing(self._watcher.wait_many(pending, timeout, policy)) as outcomes:
+        async with aclosing(self._watcher.wait_many(wanted, timeout, policy)) as outcomes:
             async for export_id, outcome in outcomes:
                 yield _outcome(export_id, outcome)
 
@@ -441,11 +436,6 @@ def _check_poll(poll: object) -> None:
 def _check_callback(name: str, callback: object) -> None:
     if callback is not None:
         check_callback(name, callback)
-
-
-def _has_ended(export: Export) -> bool:
-    """Whether there is nothing to wait for; DONE without a result URL is not the end."""
-    return export.is_failed or (export.is_done and export.result_url is not None)
 
 
 def _outcome(export_id: str, outcome: Export | BaseException) -> WaitOutcome:

@@ -210,7 +210,7 @@ class WaitTimeoutError(VoucherifyExportsError, TimeoutError):
         held_back_by: str | None = None,
     ) -> None:
         state = f"was still {last_export.status}" if last_export else "could not be polled"
-        reason = f" There was no poll at the end: {held_back_by}." if held_back_by else ""
+        reason = f" Polling was held back: {held_back_by}." if held_back_by else ""
         failure = f" The last error was: {last_error}" if last_error else ""
         super().__init__(
             f"Export {export_id} {state} after {elapsed:.1f} s and {polls} polls."

@@ -320,7 +320,7 @@ class TestNewerResponses:
         quota = Quota(0.5)
         poll(quota, 0, 100, 99, 0)
         poll(quota, 1, 100, 98, 3_599)
-        assert quota.poll_at(1) == pytest.approx(1 + 3_599 / 50)
+        assert quota.poll_at(1) == pytest.approx(1 + 3_599 / 49)
 
     def test_responses_without_a_time_after_the_end(self) -> None:
         """After the window that a response named, the next one is assumed to last a minute again."""

@@ -8,7 +8,7 @@ from samples import running
 from voucherify_exports import Export, ExportPage, PollPolicy
 from voucherify_exports._api.quota import PATIENCE
 from voucherify_exports._waiting.listing import Page, PageMap
-from voucherify_exports._waiting.waiter import Entry, Inbox, Waiter
+from voucherify_exports._waiting.waiter import Entry, Inbox, Request, Waiter
 
 POLICY = PollPolicy(initial=2, factor=2, max=60, jitter=0)
 NEWEST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,12 +55,12 @@ class Awaited:
         self.map.check()
         return None if target is None else _name(target)
 
-    def ask(self, now: float) -> Page | Entry:
+    def ask(self, now: float) -> Request:
         target = self.map.pick(now)
         assert target is not None
-        self.map.asked(target, now)
+        request = self.map.asked(target, now)
         self.map.check()
-        return target
+        return request
 
     def poll(self, now: float, shown: ExportPage | None = None) -> str:
         """Send the poll that is due, whose response has these exports; `None`: it fails."""
@@ -68,17 +68,17 @@ class Awaited:
 
     def get(self, number: int, now: float, shown: ExportPage | None = None) -> None:
         """Send a GET for this export, due or not."""
-        self.map.asked(self.entry(number), now)
-        self.respond(self.entry(number), now, shown)
+        self.respond(self.map.asked(self.entry(number), now), now, shown)
 
     def get_page(self, number: int, now: float, shown: ExportPage | None = None) -> None:
         """Request this page, whether it is due or not."""
         page = self.map._pages[number]
-        self.map.asked(page, now)
-        self.respond(page, now, shown)
+        self.respond(self.map.asked(page, now), now, shown)
 
-    def respond(self, target: Page | Entry, now: float, shown: ExportPage | None) -> str:
-        covered = list(target.entries) if isinstance(target, Page) else [target]
+    def respond(self, request: Request, now: float, shown: ExportPage | None) -> str:
+        covered = request.covered
+        target = covered[0] if not isinstance(request.target, Page) else request.target
+        request.settle()
         if isinstance(target, Page) and shown is not None:
             listed = self.map.listed(target, covered, shown, now)
             assert {entry.export_id for entry, _ in listed} <= {each.id for each in shown.exports}
@@ -88,7 +88,7 @@ class Awaited:
             self.map.got(target, shown.exports[0], now)
         else:
             self.map.not_got(target, now)
-        self.map.ended(target)
+        self.map.ended(request)
         for entry in covered:
             for waiter in entry.waiters:
                 waiter.polls += 1
@@ -102,7 +102,8 @@ class Awaited:
         return [place.number if isinstance(place, Page) else None for place in places]
 
 
-def _name(target: Page | Entry) -> str:
+def _name(target: object) -> str:
+    assert isinstance(target, Page | Entry)
     return f"page {target.number}" if isinstance(target, Page) else target.export_id
 
 
@@ -134,7 +135,7 @@ class TestPick:
         """250 exports are on at least three pages, all of which can be requested at once."""
         awaited = Awaited(*range(250))
 
-        assert [_name(awaited.ask(0)) for _ in range(3)] == ["page 1", "page 2", "page 3"]
+        assert [_name(awaited.ask(0).target) for _ in range(3)] == ["page 1", "page 2", "page 3"]
         assert awaited.pick(0) is None
 
     def test_the_most_urgent_page_goes_first(self) -> None:
@@ -151,9 +152,9 @@ class TestPick:
 
         assert awaited.pick(4.9) is None
         assert awaited.map.next_due() == PATIENCE
-        assert _name(awaited.ask(PATIENCE)) == "page 1"
-        assert awaited.pick(1_000) is None
-        assert awaited.map.next_due() == math.inf
+        assert _name(awaited.ask(PATIENCE).target) == "page 1"
+        assert awaited.pick(PATIENCE + 4.9) is None
+        assert awaited.map.next_due() == 2 * PATIENCE
 
     @pytest.mark.parametrize("is_queued", [False, True])
     def test_a_slow_get_gets_one_parallel_get(self, is_queued: bool) -> None:
@@ -240,7 +241,7 @@ class TestDue:
         """The first pause counts from the last poll of the page itself: a new page may be polled at once."""
         awaited = Awaited(*range(5))
         awaited.wait(200, known=True)
-        page = awaited.ask(0)
+        page = awaited.ask(0).target
         assert isinstance(page, Page)
         awaited.map.listed(page, list(page.entries), response_of(0), 0)
 
@@ -373,7 +374,7 @@ class TestPolled:
     def test_an_export_for_which_nobody_waits_any_more(self) -> None:
         """A response for an export that was left in the meantime changes nothing."""
         awaited = Awaited(1, 2)
-        page, single = awaited.ask(0), awaited.entry(2)
+        page, single = awaited.ask(0).target, awaited.entry(2)
         awaited.map.left(single.waiters[0])
         assert isinstance(page, Page)
         assert [entry.export_id for entry, _ in awaited.map.listed(page, [single], response_of(1), 1)] == [
@@ -397,11 +398,11 @@ class TestMissed:
             awaited.map._move(entry, page)
         awaited.map.check()
         polled, covered = awaited.map._pages[page], list(awaited.map.entries.values())
-        awaited.map.asked(polled, 0.0)
+        request = awaited.map.asked(polled, 0.0)
         awaited.map.listed(polled, covered, response_of(100, total=total, without=number), 0.0)
+        awaited.map.ended(request)
         awaited.map.check()
         assert awaited.entry(number).misses == 1
-        assert not awaited.entry(number).waiters[0].is_asked
         return awaited.places([number])[0]
 
     def test_an_older_export_is_on_the_next_page(self) -> None:
@@ -504,12 +505,12 @@ class TestListThatIsBehind:
         times = []
         for now in range(100):
             while (target := awaited.map.pick(now)) is not None:
-                awaited.map.asked(target, now)
+                request = awaited.map.asked(target, now)
                 is_page = isinstance(target, Page)
                 times += [now] if is_page else []
                 number = 0 if is_page else int(target.export_id.removeprefix("exp_"))
                 awaited.respond(
-                    target, now, ExportPage(exports=(), total=0) if is_page else response_of(number)
+                    request, now, ExportPage(exports=(), total=0) if is_page else response_of(number)
                 )
 
         assert times == [0, 1, 2, 3, 5, 9, 17, 33, 65]
@@ -589,40 +590,97 @@ class TestFailures:
     def test_a_list_that_cannot_be_used(self) -> None:
         """If the list is forbidden, all exports of the page get GETs, and count as not polled."""
         awaited = Awaited(1, 2, 3)
-        page = awaited.ask(0)
-        assert isinstance(page, Page)
+        page = awaited.map._pages[1]
         awaited.map.not_listed(page, list(page.entries), 0, is_unusable=True)
         awaited.map.check()
 
         assert awaited.places([1, 2, 3]) == [None] * 3
-        assert not any(entry.waiters[0].is_asked for entry in awaited.map.entries.values())
+        assert [entry.polled_at for entry in awaited.map.entries.values()] == [None] * 3
 
 
-class TestPolledWith:
+class TestLastTarget:
     def test_the_page_of_an_export(self) -> None:
-        """The poll of its page contains an export, unless it was missing or has a GET of its own."""
+        """Its page, unless that is under way for others already, or lacked the export."""
         awaited = Awaited(1, 2)
         entry, page = awaited.entry(1), awaited.map._pages[1]
-        assert awaited.map.polled_with(entry) is page
+        assert awaited.map.last_target(entry) is page
+        request = awaited.map.asked(page, 3)
+        assert awaited.map.last_target(entry) is entry
+        awaited.map.ended(request)
         entry.missed()
-        assert awaited.map.polled_with(entry) is entry
+        assert awaited.map.last_target(entry) is entry
         entry.polled(1)
+        assert awaited.map.last_target(entry) is page
         awaited.map.isolate(entry)
-        assert awaited.map.polled_with(entry) is entry
+        assert awaited.map.last_target(entry) is entry
+        assert awaited.map.last_target(awaited.entry(2)) is awaited.entry(2)
 
     def test_the_only_export_of_a_page(self) -> None:
         """A request for the page counts as well as one for its only export."""
         awaited = Awaited(1)
         page = awaited.map._pages[1]
-        assert page.target is awaited.entry(1) is awaited.entry(1).target
+        assert page.target is awaited.entry(1)
         assert page.is_idle
-        awaited.map.asked(awaited.entry(1), 3)
+        single = awaited.map.asked(awaited.entry(1), 3)
         assert not page.is_idle
-        assert page.asked_at == awaited.entry(1).asked_at == 3
-        awaited.map.asked(page, 4)
-        assert page.asked_at == 4
-        awaited.map.ended(awaited.entry(1))
+        whole = awaited.map.asked(page, 4)
+        awaited.map.ended(single)
         assert not page.is_idle
+        awaited.map.ended(whole)
+        assert page.is_idle
+
+
+class TestRequest:
+    def test_is_known_to_the_waits_that_it_serves(self) -> None:
+        """Each wait on the page has the request, until it has a result; a later wait has not."""
+        awaited = Awaited(1, 2)
+        (first,), (second,) = awaited.entry(1).waiters, awaited.entry(2).waiters
+        request = awaited.ask(0)
+        later = awaited.wait(1)
+        assert (first.request, second.request, later.request) == (request, request, None)
+
+        assert request.settle() == [first, second]
+        assert request.is_settled
+        assert request.settle() == []
+        assert first.request is None
+
+    def test_of_which_a_newer_one_exists(self) -> None:
+        """A wait has its latest request, and the end of an older one does not matter to it."""
+        awaited = Awaited(1, 2)
+        (waiter,) = awaited.entry(1).waiters
+        old = awaited.ask(0)
+        new = awaited.map.asked(awaited.entry(1), 5)
+        awaited.map.ended(old)
+
+        assert waiter.request is new
+        awaited.map.ended(new)
+        assert waiter.request is None
+
+
+class TestPageWithoutAResponse:
+    def test_counts_as_failed(self) -> None:
+        """After two requests without a response, one export gets a GET; if that works, all of them do."""
+        awaited = Awaited(1, 2, 3)
+        awaited.ask(0)
+        awaited.ask(PATIENCE)
+        assert awaited.pick(2 * PATIENCE) == "exp_1"
+        assert awaited.places([1, 2, 3]) == [None, 1, 1]
+        awaited.get(1, 2 * PATIENCE + 0.1, response_of(1))
+        assert awaited.pick(3 * PATIENCE - 0.1) is None
+        assert awaited.pick(3 * PATIENCE) in {"exp_2", "exp_3"}
+
+        assert awaited.places([2, 3]) == [None, None]
+
+    def test_while_gets_fail_too(self) -> None:
+        """If the GET has no response either, no further one is sent for the page."""
+        awaited = Awaited(1, 2, 3)
+        awaited.ask(0)
+        awaited.ask(PATIENCE)
+        assert awaited.ask(2 * PATIENCE).target is awaited.entry(1)
+        assert awaited.ask(3 * PATIENCE).target is awaited.entry(1)
+
+        assert awaited.pick(100) is None
+        assert awaited.places([2, 3]) == [1, 1]
 
 
 class TestQueue:

@@ -104,7 +104,7 @@ class TestOnePollAtLeast:
         assert caught.value.held_back_by == (
             "the share of the quota that polling may use allows the next poll at 00:01:12 UTC"
         )
-        assert "There was no poll at the end: the share of the quota" in str(caught.value)
+        assert "Polling was held back: the share of the quota" in str(caught.value)
 
     @virtually
     async def test_when_its_page_is_under_way_for_others(self) -> None:
@@ -193,7 +193,7 @@ class TestRequestsWithoutAResponse:
 
         with pytest.raises(WaitTimeoutError) as caught:
             await setup.wait(timeout=4)
-        assert caught.value.held_back_by == "the last poll has had no response for 4.0 s"
+        assert caught.value.held_back_by == "a poll has had no response for 4.0 s"
 
 
 class TestStrategies:

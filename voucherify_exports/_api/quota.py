@@ -17,6 +17,7 @@ _MINUTE, _HOUR = 60.0, 3600.0  # the windows of all plans
 _HOURLY = 100  # requests per hour of a sandbox project; the limits of other plans are per minute
 _COUNTED = "api_calls"  # other kinds count a billing cycle, or calls that this client does not make
 _LONGEST_PAUSE = 60.0
+_TOLERANCE = 2.0  # seconds
 _SPARE = 0.25  # of the share of polling: while polls use less than this, quota is plentiful
 
 
@@ -94,21 +95,30 @@ class Quota:
             return
         if reset_in is not None and reset_in > 0:
             remaining = self._see_named_window(now, now + reset_in, remaining)
-        elif self._is_named and now < self._window_end:
+        elif (
+            self._is_named
+            and now < self._window_end
+            and limit == self._limit
+            and not self._is_refilled(now, remaining)
+        ):
             return  # it is from before the present window, and was overtaken
         else:
             self._see_unnamed_window(now, remaining)
         self._limit, self._remaining = limit, remaining
 
     def _see_named_window(self, now: float, end: float, remaining: int) -> int:
-        """The window ends at `end`; returns what remains of it."""
-        is_same = abs(end - self._window_end) <= 1  # the server sends whole seconds
-        if is_same:
-            end = max(end, self._window_end)
-            if remaining <= self._remaining + self._in_flight:
-                remaining = min(remaining, self._remaining)  # responses may overtake each other
-        elif end > self._window_end:
+        """The window ends at `end`; returns what remains of it.
+
+        The named ends of one window differ: the server sends whole seconds, and clocks are compared.
+        """
+        is_refilled = remaining > self._remaining + self._in_flight
+        if end > self._window_end + _TOLERANCE and (is_refilled or now >= self._window_end - _TOLERANCE):
             self._start_window(now)
+        else:
+            if abs(end - self._window_end) <= _TOLERANCE:
+                end = max(end, self._window_end)
+            if not is_refilled:
+                remaining = min(remaining, self._remaining)  # responses may overtake each other
         self._window_end = end
         self._is_guess, self._is_named = False, True
         self._spent_until = end if remaining == 0 else -math.inf

@@ -28,7 +28,7 @@ from ..errors import (
 from ..events import QuotaExhausted, RequestCompleted, RequestFailed, RetryScheduled, is_wanted
 from .calls import LONGEST_REASON, LOOK_FOR_IT, Call, is_unsent, message_of, transport_error
 from .owner import Owner
-from .quota import Quota, spent_error
+from .quota import PATIENCE, Quota, spent_error
 from .settings import Settings
 from .tokens import Renewal, ReplaceableCredentials, Tokens
 from .wire import (
@@ -128,7 +128,7 @@ class Transport:
         The watcher knows when to send in a pause that no response named.
         """
         call = Call("GET", path, query)
-        async with self._poll_slots:
+        async with _Slot(self._poll_slots):
             now = self._clock.monotonic()
             delay = self._quota.named_opening(now) - now
             if delay > 0:
@@ -177,8 +177,8 @@ class Transport:
     async def close(self) -> None:
         """End every request under way with `ClientClosedError`, and close the session if it is ours."""
         self.start_closing()
-        await self._timeouts.end_all()
         try:
+            await self._timeouts.end_all()
             await self._revoke()
         finally:
             self._timeouts.stop()
@@ -356,6 +356,28 @@ class Transport:
                 headers={"User-Agent": f"voucherify-exports/{__version__} {aiohttp.http.SERVER_SOFTWARE}"},
             )
         return self._session
+
+
+class _Slot:
+    """One of the slots of polls, which is given back early by a poll that has no response for long."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+
+    async def __aenter__(self) -> None:
+        await self._slots.acquire()
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
+            PATIENCE, self._give_back
+        )
+
+    async def __aexit__(self, *_error: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._timer = None
+        self._slots.release()
 
 
 class _Timeouts:

@@ -36,9 +36,12 @@ async def sleep_unless(clock: Clock, seconds: float, event: asyncio.Event) -> No
     if event.is_set() or seconds <= 0:
         await asyncio.sleep(0)
         return
-    racers = {asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(event.wait())}
+    sleeper = asyncio.ensure_future(clock.sleep(seconds))
+    racers = {sleeper, asyncio.ensure_future(event.wait())}
     try:
         await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+        if sleeper.done():
+            sleeper.result()  # raises what the clock raised
     finally:
         for racer in racers:
             racer.cancel()

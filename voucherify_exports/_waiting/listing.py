@@ -14,7 +14,7 @@ from typing import NamedTuple
 from attrs import Factory, define
 
 from ..models import Export, ExportPage
-from .waiter import Entry, Place, Polled, Waiter
+from .waiter import MOST_REQUESTS, Entry, Place, Polled, Request, Waiter, rank
 
 PAGE_SIZE = 100
 LAST_PAGE = 100
@@ -66,11 +66,6 @@ class Page(Polled):
         return not self.requests and not self.target.requests
 
     @property
-    def asked_at(self) -> float:
-        """When the last request was sent that would return its exports."""
-        return max(self.sent_at, self.target.sent_at)
-
-    @property
     def computed(self) -> _Computed:
         """What follows from the entries, computed when it is needed after a change."""
         if self._computed is None:
@@ -95,7 +90,10 @@ class Page(Polled):
         return len(self.entries) * (now - self.computed.silent_since) ** 2
 
     def _not_before_patience(self, due: float) -> float:
-        return self.not_before_patience(self.target.not_before_patience(due))
+        target = self.target
+        if isinstance(target, Entry):
+            due = max(due, target.due) if target.requests else due
+        return self.not_before_patience(due)
 
     def _compute(self) -> _Computed:
         """A page with n exports may be polled n times as often as the policy allows for one of them.
@@ -121,8 +119,10 @@ class Page(Polled):
             tenth = (entry.polled_at - entry.created) / 10
             spare_pause = min(spare_pause, max(schedule.spare_pause, tenth))
         polled = max(polled, self.polled_at)
-        shared_due = polled + 1 / rate if rate else math.inf
-        due = min(first_due, max(min(missed_due, shared_due), self.polled_at + floor))
+        due = min(missed_due, polled + 1 / rate if rate else math.inf)
+        if due < math.inf:
+            due = max(due, self.polled_at + floor)
+        due = min(due, first_due)
         return _Computed(due, min(due, polled + spare_pause), silent_since)
 
     def check(self) -> None:
@@ -209,6 +209,15 @@ class PageMap:
         """
         if is_spare and len(self.entries) > _FEW:
             return None
+        best = self._most_urgent(now, is_spare)
+        while isinstance(best, Page) and best.requests >= MOST_REQUESTS:
+            # All of its requests have had no response for long: GETs may work.
+            best.sent_at = now
+            self._page_failed(best, list(best.entries), now)
+            best = self._most_urgent(now, is_spare)
+        return best.target if isinstance(best, Page) else best
+
+    def _most_urgent(self, now: float, is_spare: bool) -> Page | Entry | None:
         due: list[Page | Entry] = [
             page for page in self._awaited() if (page.spare_due if is_spare else page.due) <= now
         ]
@@ -216,8 +225,7 @@ class PageMap:
         if entry is not None and entry.due <= now:
             due.append(entry)
         # A poll that has had no response for long comes after all that have none under way.
-        best = max(due, key=lambda each: (each.is_idle, each.urgency(now)), default=None)
-        return best.target if isinstance(best, Page) else best
+        return max(due, key=lambda each: (each.is_idle, each.urgency(now)), default=None)
 
     def next_due(self, *, is_spare: bool = False) -> float:
         """When the next poll is due."""
@@ -227,30 +235,29 @@ class PageMap:
         entry = self._queue.first()
         return min(dues, default=math.inf) if entry is None else min((entry.due, *dues))
 
-    def polled_with(self, entry: Entry) -> Page | Entry:
-        """What is polled for an export: the page where it is expected, unless a GET is more certain or newer."""
+    def last_target(self, entry: Entry) -> Page | Entry:
+        """What to request when a wait for an export is about to end: its page, or a GET to be certain."""
         place = entry.place
-        if not isinstance(place, Page) or entry.misses:
-            return entry
-        return entry if entry.requests and entry.sent_at > place.sent_at else place
+        return place.target if isinstance(place, Page) and place.is_idle and not entry.misses else entry
 
-    def asked(self, target: Page | Entry, now: float) -> list[Entry]:
-        """A request is sent; returns the entries that its response should contain."""
+    def asked(self, target: Page | Entry, now: float) -> Request:
+        """A request is sent."""
         target.requests += 1
         target.sent_at = now
-        covered = list(target.entries) if isinstance(target, Page) else [target]
-        for entry in covered:
+        request = Request(target, list(target.entries) if isinstance(target, Page) else [target], now)
+        for entry in request.covered:
             for waiter in entry.waiters:
-                waiter.is_asked = True
+                waiter.request = request
         if isinstance(target, Entry):
             target.changed()
-        return covered
+        return request
 
-    def ended(self, target: Page | Entry) -> None:
+    def ended(self, request: Request) -> None:
         """A request ended, with a response or without."""
-        target.requests -= 1
-        if isinstance(target, Entry):
-            target.changed()
+        request.settle()
+        request.target.requests -= 1
+        if isinstance(request.target, Entry):
+            request.target.changed()
 
     def got(self, entry: Entry, export: Export, now: float) -> None:
         """A GET returned an export: from now on it is expected on the page of its age."""
@@ -279,39 +286,46 @@ class PageMap:
         page.failing_since = math.inf
         page.polled(now)
         self._learn_ages(page, shown)
-        awaited = {
-            entry: export for export in shown.exports if (entry := self.entries.get(export.id)) is not None
-        }
+        awaited: dict[Entry, Export] = {}
+        for export in shown.exports:
+            entry = self.entries.get(export.id)
+            # A page that shifts while it is read may contain an export twice.
+            if entry is not None and (
+                entry not in awaited or rank(export.status) > rank(awaited[entry].status)
+            ):
+                awaited[entry] = export
         for entry in awaited:
             entry.polled(now)
             if entry.place is not page:
                 self._move(entry, page.number)
-        missing = [
-            entry for entry in covered if entry.place is page and entry.waiters and entry not in awaited
-        ]
-        for entry in missing:
+        for entry in [entry for entry in self._left_on(page, covered) if entry not in awaited]:
             entry.missed()
             self._search(entry, page, shown, len(covered))
         return list(awaited.items())
 
     def not_listed(self, page: Page, covered: list[Entry], now: float, *, is_unusable: bool) -> None:
-        """A poll of a page failed: GETs replace a list that cannot be used.
+        """A poll of a page failed: GETs replace a list that cannot be used."""
+        if is_unusable:
+            page.polled(now)
+            for entry in self._left_on(page, covered):
+                self._move(entry, None)
+        else:
+            self._page_failed(page, covered, now)
 
-        If it may only have failed this time, one GET shows whether nothing works or only this page; if the
-        page then fails again, its exports get GETs.
-        """
+    def _page_failed(self, page: Page, covered: list[Entry], now: float) -> None:
+        """One GET shows whether nothing works or only this page; if it then fails again, all get GETs."""
         page.polled(now)
-        left = [entry for entry in covered if entry.place is page and entry.waiters]
+        is_only_page = self._got_at > page.failing_since
+        page.failing_since = min(page.failing_since, now)
+        left = self._left_on(page, covered)
         for entry in left:
             entry.polled_at = now
-        is_only_page = is_unusable or self._got_at > page.failing_since
-        page.failing_since = min(page.failing_since, now)
-        if is_unusable:
-            for entry in left:
-                entry.missed()
         if is_only_page or not self._queue.entries:
             for entry in left if is_only_page else left[:1]:
                 self._move(entry, None)
+
+    def _left_on(self, page: Page, covered: list[Entry]) -> list[Entry]:
+        return [entry for entry in covered if entry.place is page and entry.waiters]
 
     def isolate(self, entry: Entry) -> None:
         """Poll an export by a GET of its own the next time."""

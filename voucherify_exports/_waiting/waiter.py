@@ -13,6 +13,9 @@ from ..errors import VoucherifyExportsError
 from ..models import Export, ExportStatus
 from ..polling import PollPolicy
 
+MOST_REQUESTS = 2
+"""The most requests at a time that return the same."""
+
 
 @define(eq=False, weakref_slot=False)
 class Inbox:
@@ -48,8 +51,8 @@ class Waiter:
 
     `due` is when the policy wants the next poll, and `pause` is its present pause between two polls, `None`
     before the first one. `ends` is the deadline, or a little later while the last poll is under way.
-    `is_asked`: a poll for it was sent, and has not been answered without its export. `index` is its place
-    among the waiters of its entry, -1 once it has left.
+    `request` is the latest poll that was sent during this wait and should return its export, until it ends.
+    `index` is its place among the waiters of its entry, -1 once it has left.
     """
 
     inbox: Inbox
@@ -64,7 +67,7 @@ class Waiter:
     ends: float = field(init=False)
     pause: float | None = None
     polls: int = 0
-    is_asked: bool = False
+    request: "Request | None" = None
     last_error: VoucherifyExportsError | None = None
     updates: list[Export] | None = None
     outcome: Export | BaseException | None = None
@@ -165,13 +168,8 @@ class Polled:
         return not self.requests
 
     def not_before_patience(self, due: float) -> float:
-        """When to send the request that is due.
-
-        A slow request gets one parallel request, and no more: the server may be slow already.
-        """
-        if not self.requests:
-            return due
-        return max(due, self.sent_at + PATIENCE) if self.requests == 1 else math.inf
+        """When to send the request that is due: a slow one gets a parallel one after some seconds."""
+        return max(due, self.sent_at + PATIENCE) if self.requests else due
 
 
 class Place(Protocol):
@@ -225,24 +223,14 @@ class Entry(Polled):
         return schedule
 
     @property
-    def target(self) -> "Entry":
-        """What to request; see `Page.target`."""
-        return self
-
-    @property
-    def asked_at(self) -> float:
-        """When the last GET was sent."""
-        return self.sent_at
-
-    @property
     def status(self) -> ExportStatus | None:
         """The furthest status that a response contained."""
         return self.latest.status if self.latest else None
 
     @property
     def due(self) -> float:
-        """When a GET for it is due."""
-        return self.not_before_patience(self.schedule.due)
+        """When a GET for it is due. There are at most two at a time: the server may be slow already."""
+        return self.not_before_patience(self.schedule.due) if self.requests < MOST_REQUESTS else math.inf
 
     @property
     def silent_since(self) -> float:
@@ -297,8 +285,6 @@ class Entry(Polled):
     def missed(self) -> None:
         """A page that should have contained the export did not."""
         self.misses += 1
-        for waiter in self.waiters:
-            waiter.is_asked = not self.is_idle
         self.changed()
 
     def check(self) -> None:
@@ -306,6 +292,30 @@ class Entry(Polled):
         assert self._schedule in (None, self._compute_schedule()), "a change of a waiter was missed"
         for index, waiter in enumerate(self.waiters):
             assert (waiter.entry, waiter.index) == (self, index), "a waiter is not in its place"
+            assert waiter.request is None or waiter.request.target.requests, "a request has ended unnoticed"
+
+
+@define(eq=False)
+class Request:
+    """A poll under way, and the entries that its response should contain."""
+
+    target: Polled
+    covered: list[Entry]
+    sent_at: float
+    is_settled: bool = False
+
+    def settle(self) -> list[Waiter]:
+        """It has a result, or never will: returns the waiters that have no newer request."""
+        self.is_settled = True
+        waiting = [waiter for entry in self.covered for waiter in entry.waiters if waiter.request is self]
+        for waiter in waiting:
+            waiter.request = None
+        return waiting
+
+
+def has_ended(export: Export) -> bool:
+    """Whether there is nothing to wait for; DONE without a result URL is not the end."""
+    return export.is_failed or (export.is_done and export.result_url is not None)
 
 
 def rank(status: ExportStatus | None) -> int:

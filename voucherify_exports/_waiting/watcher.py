@@ -17,7 +17,7 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, cast
 
-from .._api.quota import Quota, spent_error
+from .._api.quota import PATIENCE, Quota, spent_error
 from .._ground.clock import Clock, sleep_unless
 from ..errors import (
     ApiError,
@@ -35,7 +35,7 @@ from ..events import Event, EventHook, RoundCompleted, StatusChanged, WaitEnded
 from ..models import Export, ExportPage, ExportStatus
 from ..polling import PollPolicy
 from .listing import Page, PageMap
-from .waiter import Entry, Inbox, Waiter
+from .waiter import MOST_REQUESTS, Entry, Inbox, Request, Waiter, has_ended
 
 LAST_POLL = 1.0
 """Seconds that the last poll, sent at the deadline, may take."""
@@ -87,9 +87,15 @@ class Watcher:
         """Each id with its outcome, in the order in which they finish."""
         inbox = Inbox()
         pending: dict[Waiter, None] = {}
+        ended: list[tuple[str, Export]] = []
         try:
             for export_id, known in wanted:
-                pending[self.attach(export_id, known, timeout, policy, inbox)] = None
+                if known is not None and has_ended(known):
+                    ended.append((export_id, known))
+                else:
+                    pending[self.attach(export_id, known, timeout, policy, inbox)] = None
+            for export_id, known in ended:
+                yield export_id, known
             while pending:
                 await inbox.notified()
                 for waiter in inbox.take():
@@ -206,6 +212,7 @@ class Watcher:
             self._emit(event)
 
     async def _run(self) -> None:
+        await asyncio.sleep(0)  # else an eager task would do things before it is known as the watcher's
         async with asyncio.TaskGroup() as requests:
             # As long as requests are under way, this task cannot end, and must serve who comes meanwhile.
             while self._map.entries or self._under_way:
@@ -221,13 +228,21 @@ class Watcher:
                 await sleep_unless(self._clock, min(next_poll, ends_next) - now, self._changed)
 
     def _end_hopeless(self, now: float) -> None:
-        """End each wait whose deadline comes before anything may be sent again, as the responses say."""
+        """End each wait whose deadline comes before anything may be sent again, as the responses say.
+
+        One whose request is under way may have its export any moment.
+        """
         opens_at = self._quota.named_opening(now)
+        under_way: list[Waiter] = []
         while opens_at > now and self._ends and self._ends[0].ends < opens_at:
             waiter = heapq.heappop(self._ends)
-            if waiter.is_pending:
-                request = f"Export {waiter.entry.export_id}"
+            if waiter.request is not None:
+                under_way.append(waiter)
+            elif waiter.is_pending:
+                request = f"Wait for export {waiter.entry.export_id}"
                 self._finish(waiter, spent_error(request, opens_at - now, self._clock.wall()))
+        for waiter in under_way:
+            heapq.heappush(self._ends, waiter)
 
     def _start_polls(self, now: float, requests: asyncio.TaskGroup) -> None:
         for is_spare in (False, True):
@@ -247,14 +262,17 @@ class Watcher:
         self._quota.poll_sent(now)
         self._requests += 1
         self._under_way += 1
-        covered = self._map.asked(target, now)
-        request = requests.create_task(self._poll(target, covered))
-        request.add_done_callback(partial(self._poll_ended, target))
+        request = self._map.asked(target, now)
+        task = requests.create_task(self._poll(request))
+        task.add_done_callback(partial(self._poll_ended, request))
 
-    def _poll_ended(self, target: Page | Entry, _request: asyncio.Task[None]) -> None:
+    def _poll_ended(self, request: Request, task: asyncio.Task[None]) -> None:
         self._under_way -= 1
         self._quota.poll_ended()
-        self._map.ended(target)
+        if task.cancelled() and not request.is_settled and self._map.entries:
+            # By somebody else, or by a hook that raised CancelledError.
+            self._handle_failure(request, TransportError("The task of a poll was cancelled"))
+        self._map.ended(request)
         self._changed.set()
 
     def _reach_deadlines(self, now: float, requests: asyncio.TaskGroup) -> None:
@@ -263,23 +281,34 @@ class Watcher:
             waiter = heapq.heappop(self._ends)
             if not waiter.is_pending:
                 continue
-            polled = self._map.polled_with(waiter.entry)
-            if not waiter.is_asked and not polled.is_idle:
-                polled = waiter.entry  # the request for its page was sent before it was expected there
-            is_last_poll = not polled.is_idle and waiter.deadline <= polled.asked_at
-            if not is_last_poll or now >= polled.asked_at + LAST_POLL:
-                if not self._may_send_last(waiter, polled, now):
-                    self._time_out(waiter)
-                    continue
-                self._send(polled.target, now, requests)
-            waiter.ends = polled.asked_at + LAST_POLL
-            heapq.heappush(self._ends, waiter)
+            ends = self._answer_by(waiter)
+            if now >= ends and self._may_send_last(waiter, now):
+                self._send(self._map.last_target(waiter.entry), now, requests)
+                ends = now + LAST_POLL
+            # However often its export is searched for, a wait ends.
+            waiter.ends = min(ends, waiter.deadline + 2 * LAST_POLL)
+            if now < waiter.ends:
+                heapq.heappush(self._ends, waiter)
+            else:
+                self._time_out(waiter)
 
-    def _may_send_last(self, waiter: Waiter, polled: Page | Entry, now: float) -> bool:
+    def _answer_by(self, waiter: Waiter) -> float:
+        """Until when a wait that has reached its deadline waits for its request under way."""
+        request = waiter.request
+        if request is None:
+            return -math.inf
+        if request.sent_at >= waiter.deadline:
+            return request.sent_at + LAST_POLL
+        # It was sent before the deadline: unless it is the first, there was one with a response.
+        return -math.inf if waiter.polls else request.sent_at + LAST_POLL / 2
+
+    def _may_send_last(self, waiter: Waiter, now: float) -> bool:
         """Whether to send a poll at the deadline: within the share, or if the wait would end without any."""
-        if not waiter.is_asked:
-            return self._quota.allows_last_poll(now)
-        if not polled.is_idle or waiter.ends > waiter.deadline:
+        request, entry = waiter.request, waiter.entry
+        if waiter.polls == 0:
+            is_due = request is None or now >= request.sent_at + PATIENCE
+            return is_due and entry.requests < MOST_REQUESTS and self._quota.allows_last_poll(now)
+        if request is not None or waiter.ends > waiter.deadline:
             return False  # it was sent
         is_allowed = self._quota.poll_at(now) <= now
         return is_allowed or (self._quota.is_paused(now) and self._quota.allows_last_poll(now))
@@ -305,11 +334,10 @@ class Watcher:
     def _held_back_by(self, waiter: Waiter) -> str | None:
         """Why the export has not been polled at the end of the wait."""
         now, polled_at = self._clock.monotonic(), waiter.entry.polled_at
+        if waiter.request is not None:
+            return f"a poll has had no response for {now - waiter.request.sent_at:.1f} s"
         if polled_at is not None and polled_at >= waiter.deadline - _SLACK:
             return None
-        polled = self._map.polled_with(waiter.entry)
-        if waiter.is_asked and not polled.is_idle:
-            return f"the last poll has had no response for {now - polled.asked_at:.1f} s"
         return self._quota.held_back_by(now, self._clock.wall())
 
     def _end_round(self, next_due: float | None) -> None:
@@ -327,51 +355,55 @@ class Watcher:
             )
         )
 
-    async def _poll(self, target: Page | Entry, covered: list[Entry]) -> None:
+    async def _poll(self, request: Request) -> None:
+        target = request.target
         try:
             response: Export | ExportPage
             if isinstance(target, Page):
                 response = await self._poller.list_page(target.number)
             else:
-                response = await self._poller.get(target.export_id)
+                response = await self._poller.get(request.covered[0].export_id)
         except VoucherifyExportsError as error:
-            self._handle_failure(target, covered, error)
+            self._handle_failure(request, error)
         else:
-            self._handle_response(target, covered, response)
+            self._handle_response(request, response)
         self._emit_events()
 
-    def _handle_response(
-        self, target: Page | Entry, covered: list[Entry], response: Export | ExportPage
-    ) -> None:
+    def _handle_response(self, request: Request, response: Export | ExportPage) -> None:
         now = self._clock.monotonic()
-        if isinstance(target, Page) and isinstance(response, ExportPage):
-            for entry, export in self._map.listed(target, covered, response, now):
-                self._handle_export(entry, export, by_itself=False)
-        elif isinstance(target, Entry) and isinstance(response, Export):
+        request.settle()
+        if isinstance(response, Export):
             # After a cancellation, somebody may wait for the same export again.
-            entry = self._map.entries.get(response.id, target)
+            entry = self._map.entries.get(response.id, request.covered[0])
             self._map.got(entry, response, now)
             self._handle_export(entry, response, by_itself=True)
+            return
+        page = cast("Page", request.target)
+        for entry, export in self._map.listed(page, request.covered, response, now):
+            self._handle_export(entry, export, by_itself=False)
 
-    def _handle_failure(
-        self, target: Page | Entry, covered: list[Entry], error: VoucherifyExportsError
-    ) -> None:
+    def _handle_failure(self, request: Request, error: VoucherifyExportsError) -> None:
+        """It counts for the waits that have no newer request."""
         now = self._clock.monotonic()
+        waiters = request.settle()
         is_lasting = not _may_pass(error)
-        if isinstance(target, Page):
+        if isinstance(request.target, Page):
             # What is wrong only with the list, such as a missing permission, ends no wait: GETs follow.
             is_unusable = is_lasting and not isinstance(error, _LASTING_EVERYWHERE)
-            self._map.not_listed(target, covered, now, is_unusable=is_unusable)
+            self._map.not_listed(request.target, request.covered, now, is_unusable=is_unusable)
+            if is_unusable:
+                for waiter in waiters:
+                    waiter.last_error = error
+                return
         else:
-            self._map.not_got(target, now)
-            is_unusable = False
-            is_lasting = is_lasting and not self._may_appear(target, error, now)
-        for waiter in [waiter for entry in covered for waiter in entry.waiters]:
+            self._map.not_got(request.covered[0], now)
+            is_lasting = is_lasting and not self._may_appear(request.covered[0], error, now)
+        for waiter in waiters:
             waiter.polls += 1
             waiter.last_error = error
-            if is_lasting and not is_unusable:
+            if is_lasting:
                 self._finish(waiter, _own_copy(error))
-            elif not is_unusable:
+            else:
                 self._schedule_next(waiter, now)
 
     def _may_appear(self, entry: Entry, error: VoucherifyExportsError, now: float) -> bool:
@@ -417,8 +449,9 @@ class Watcher:
     def _schedule_next(self, waiter: Waiter, now: float) -> None:
         """No poll follows the one at the deadline. A wait strategy that fails ends its own wait."""
         if now >= waiter.deadline - _SLACK:
-            self._time_out(waiter)
-            return
+            if waiter.request is None:
+                self._time_out(waiter)
+            return  # a newer request is under way
         with _Failure() as failure:
             waiter.schedule_poll(now)
         if failure.error is not None:
