@@ -228,11 +228,17 @@ class PageMap:
         return min(dues, default=math.inf) if entry is None else min((entry.due, *dues))
 
     def polled_with(self, entry: Entry) -> Page | Entry:
-        """What is polled for an export: the page where it is expected, unless a GET is more certain or newer."""
+        """What is polled for an export: the request under way that was sent last, or what to request.
+
+        That is its page, unless a GET is more certain.
+        """
         place = entry.place
-        if not isinstance(place, Page) or entry.misses:
+        if not isinstance(place, Page):
             return entry
-        return entry if entry.requests and entry.sent_at > place.sent_at else place
+        under_way = [polled for polled in (place, entry) if polled.requests]
+        if under_way:
+            return max(under_way, key=lambda polled: polled.sent_at)
+        return entry if entry.misses else place
 
     def asked(self, target: Page | Entry, now: float) -> list[Entry]:
         """A request is sent; returns the entries that its response should contain."""
