@@ -1,12 +1,13 @@
-"""The last poll of several waits for one export."""
+"""The last poll of several waits with one deadline."""
 
 import asyncio
 
 import pytest
-from test_watcher import STEADY, Setup
+from attrs import evolve
+from test_watcher import STEADY, Setup, exported
 from virtual import virtually
 
-from voucherify_exports import Export, WaitTimeoutError
+from voucherify_exports import Export, RateLimit, WaitTimeoutError
 from voucherify_exports._waiting.watcher import LAST_POLL
 
 
@@ -41,3 +42,35 @@ class TestOfOneExport:
         for other in others:
             other.cancel()
         await asyncio.wait(others)
+
+
+class TestOfAnotherPage:
+    @virtually
+    async def test_serves_a_wait_that_its_first_page_lacked(self) -> None:
+        """A poll of the second page for one wait is the last poll of all waits that are expected there."""
+        others = {f"other_{number}": [(0, "SCHEDULED")] for number in range(98)}
+        setup = Setup(exp_1=[(0, "SCHEDULED")], exp_2=[(0, "SCHEDULED")], **others, exp_3=[(0, "SCHEDULED")])
+        setup.poller.statuses |= {"exp_4": [(0, "DONE")], "exp_5": [(0, "DONE")]}
+        setup.poller.latency = 0.1
+        setup.poller.headers = lambda: (RateLimit(limit=10, remaining=9), 60)
+        waits = [setup.wait(f"exp_{number}", timeout=None) for number in (1, 2, 3)]
+        await asyncio.sleep(1)
+        assert setup.watcher._map.entries["exp_3"].place is setup.watcher._map._place(2)
+
+        wanted = [(export_id, known_of(setup, export_id)) for export_id in ("exp_4", "exp_3", "exp_5")]
+        outcomes = {
+            export_id: outcome async for export_id, outcome in setup.watcher.wait_many(wanted, 0, STEADY)
+        }
+
+        assert setup.poller.requests == [(0, "page 1"), (1, "page 2")]
+        assert isinstance(outcomes["exp_4"], Export)
+        assert isinstance(outcomes["exp_3"], WaitTimeoutError)
+        assert outcomes["exp_3"].polls == 1
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+
+
+def known_of(setup: Setup, export_id: str) -> Export | None:
+    """The export as a caller knows it, so that it is expected on the page of its age."""
+    return evolve(exported("IN_PROGRESS", export_id), created_at=setup.poller._created_at(export_id))
