@@ -41,8 +41,7 @@ from voucherify_exports import (
 )
 from voucherify_exports._api.quota import Quota, spent_error
 from voucherify_exports._waiting import listing
-from voucherify_exports._waiting.listing import Page
-from voucherify_exports._waiting.waiter import Entry
+from voucherify_exports._waiting.waiter import Request
 from voucherify_exports._waiting.watcher import LAST_POLL, Watcher
 
 EXPORTS = 8
@@ -157,9 +156,9 @@ class World:
 
     # The server
 
-    async def poll_remembered(self, target: Page | Entry, covered: list[Entry]) -> None:
-        self.covered[asyncio.current_task()] = [entry.export_id for entry in covered]
-        await self._poll(target, covered)
+    async def poll_remembered(self, request: Request) -> None:
+        self.covered[asyncio.current_task()] = [entry.export_id for entry in request.covered]
+        await self._poll(request)
 
     async def get(self, export_id: str) -> Export:
         return await self._respond(export_id, "get", lambda: self._one(export_id))
