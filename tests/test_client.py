@@ -476,6 +476,15 @@ class TestWaitMany:
         """Without ids there are no outcomes."""
         assert [outcome async for outcome in connect().wait_many([])] == []
 
+    async def test_finished_exports_delay_no_other(self, connect: Connect, sandbox: Sandbox) -> None:
+        """All waits start before the first outcome, also if some exports are finished already."""
+        finished = Export.from_dict(wire())
+        outcomes = connect().wait_many([finished, sandbox.add_export("customer")])
+        async with aclosing(outcomes):
+            assert (await anext(outcomes)).export is finished
+            while not sandbox.requests:
+                await asyncio.sleep(0.01)
+
     async def test_leaving_the_loop_ends_the_other_waits(self, connect: Connect, sandbox: Sandbox) -> None:
         """Leaving the loop by `break` leaves no task behind."""
         sandbox.add_export("customer", id="exp_0")
@@ -647,6 +656,23 @@ class TestClose:
         assert client._transport._session.closed
         with pytest.raises(ClientClosedError):
             await wait
+
+    async def test_a_close_that_is_cancelled(
+        self, connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever it waits for, the session is closed."""
+        client = connect()
+        await client.list_page()
+        session = client._transport._session
+        monkeypatch.setattr(client._transport._timeouts, "end_all", asyncio.Event().wait)
+        closing = asyncio.create_task(client.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+
+        assert session is not None
+        assert session.closed
+        monkeypatch.undo()
 
     async def test_a_closed_client_refuses_calls(self, connect: Connect) -> None:
         """Each call on a closed client raises ClientClosedError, and closing it again does nothing."""

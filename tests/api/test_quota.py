@@ -293,6 +293,36 @@ class TestNewerResponses:
         report_headers(quota, 1, 100, 14, 59 + shift)
         assert quota.remaining == 14
 
+    def test_ends_that_differ_by_seconds(self) -> None:
+        """The named ends of one window differ with the clocks, which must not count as new windows."""
+        quota, sent = Quota(0.5), 0
+        for now in (step / 10 for step in range(600)):
+            if quota.poll_at(now) <= now:
+                sent += 1
+                poll(quota, now, 100, 100 - sent, 60 - now + (1.9 if sent % 2 else 0))
+
+        assert sent <= 50
+
+    def test_an_end_that_moves(self) -> None:
+        """An end that is much later in the middle of a window is believed, and the polls still count."""
+        quota = Quota(0.5)
+        for _ in range(10):
+            poll(quota, 0, 100, 90, 60)
+        poll(quota, 1, 100, 89, 3_000)
+
+        assert quota.poll_at(1) == pytest.approx(1 + 3_000 / 40)
+
+    @pytest.mark.parametrize(("limit", "remaining"), [(2_000, 1_990), (100, 100)])
+    def test_no_end_after_one_was_named(self, limit: int, remaining: int) -> None:
+        """Another limit, or more requests left, shows that a response is newer than the named window."""
+        quota = Quota(0.5)
+        quota.answered(0, 100, 0, 3_500)
+        assert quota.opens_at(1) == 3_500
+        quota.answered(1, limit, remaining, None)
+
+        assert quota.opens_at(1) == 1
+        assert quota.remaining == remaining
+
     def test_a_spent_window_stays_spent(self) -> None:
         """A response that was overtaken does not open a spent window again."""
         quota = Quota(0.5)

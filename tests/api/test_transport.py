@@ -399,6 +399,10 @@ class TestQuota:
         assert 120 <= now[0] - 1_767_225_600 <= 122
 
 
+async def _answer(url: URL, **kwargs: Any) -> None:
+    await asyncio.sleep(0.1)
+
+
 class TestPolls:
     async def test_a_401_ends_a_wait(self, connect: Connect, sandbox: Sandbox) -> None:
         """A poll that gets a 401 is not repeated."""
@@ -407,6 +411,28 @@ class TestPolls:
         with pytest.raises(AuthenticationError, match="check the app id and token"):
             await client.wait_until_done(ID)
         assert len(sandbox.requests) == 1
+
+    @virtually
+    async def test_a_poll_without_a_response_gives_its_slot_back(self) -> None:
+        """With one connection for polls, one that hangs delays the next by five seconds."""
+        clock = VirtualClock()
+
+        async def hang(url: URL, **kwargs: Any) -> None:
+            await asyncio.sleep(1_000)
+
+        with Api() as api:
+            root = "https://api.voucherify.io/v1/exports"
+            api.get(re.compile(r".*/v1/exports\?.*"), status=403, repeat=True)
+            api.get(f"{root}/exp_0", callback=hang, repeat=True)
+            api.get(f"{root}/exp_1", payload=wire(id="exp_1"), callback=_answer)
+            async with ExportsClient(*KEYS, clock=clock, max_connections=1) as client:
+                hanging = asyncio.create_task(client.wait_until_done("exp_0"))
+                await asyncio.sleep(1)
+
+                assert (await client.wait_until_done("exp_1", timeout=20)).is_done
+                assert clock.monotonic() < 12
+                hanging.cancel()
+                await asyncio.wait({hanging})
 
     @pytest.mark.parametrize("calls", [20, 500])
     async def test_direct_calls_do_not_delay_polls(

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from attrs import evolve
 from samples import running
 
 from voucherify_exports import Export, ExportPage, PollPolicy
@@ -370,6 +371,17 @@ class TestPolled:
         awaited.map.check()
 
         assert awaited.map.next_due() == 3
+
+    @pytest.mark.parametrize("statuses", [["DONE", "SCHEDULED"], ["SCHEDULED", "DONE"]], ids=" ".join)
+    def test_an_export_that_is_on_a_page_twice(self, statuses: list[str]) -> None:
+        """The later status counts."""
+        awaited = Awaited(1, 2)
+        exports = [evolve(export(1), status=status) for status in statuses]
+        shown = ExportPage(exports=(*exports, export(2)), total=3)
+        page = awaited.map._pages[1]
+
+        found = dict(awaited.map.listed(page, list(page.entries), shown, 0))
+        assert found[awaited.entry(1)].status == "DONE"
 
     def test_an_export_for_which_nobody_waits_any_more(self) -> None:
         """A response for an export that was left in the meantime changes nothing."""

@@ -6,6 +6,7 @@ import sys
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from test_watcher import EVERY_SECOND, STEADY, TIMELINE, Setup, exported
@@ -195,6 +196,68 @@ class TestRequestsWithoutAResponse:
             await setup.wait(timeout=4)
         assert caught.value.held_back_by == "a poll has had no response for 4.0 s"
 
+    @virtually
+    async def test_a_list_that_hangs_while_gets_work(self) -> None:
+        """A page whose two requests have no response counts as failed, and its exports get GETs."""
+        setup = Setup(exp_1=DONE, exp_2=DONE, exp_3=DONE)
+        setup.poller.slow["page 1"] = 1000
+        setup.poller.latency = 0.1
+
+        exports = await asyncio.gather(*(setup.wait(f"exp_{number}", timeout=20) for number in (1, 2, 3)))
+
+        assert all(export.is_done for export in exports)
+        assert setup.clock.monotonic() <= 15.3
+
+    @virtually
+    async def test_a_first_poll_just_before_the_deadline(self) -> None:
+        """A first poll that was sent a moment ago is waited for, half a second at most."""
+        setup = Setup(exp_1=DONE)
+        setup.poller.latency = 0.3
+        assert (await setup.wait(timeout=0.05)).is_done
+
+        setup.poller.latency = 1000
+        started = setup.clock.monotonic()
+        with pytest.raises(WaitTimeoutError):
+            await setup.wait(timeout=0.05)
+        assert setup.clock.monotonic() - started == pytest.approx(LAST_POLL / 2, abs=1e-5)
+
+    @virtually
+    async def test_a_failure_of_an_older_request(self) -> None:
+        """It does not end a wait that has its own last poll under way."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING, exp_3=DONE)
+        setup.poller.slow = {"page 1": 2.5, "exp_3": 0.8}
+        setup.poller.outcomes["page 1"] = [TransportError("cut")]
+        waits = [setup.wait("exp_1", timeout=9), setup.wait("exp_2", timeout=9)]
+        await asyncio.sleep(1.7)
+
+        assert (await setup.wait("exp_3", timeout=0.3)).is_done
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    @virtually
+    async def test_a_request_that_is_cancelled_from_inside(self) -> None:
+        """A hook or credentials that raise CancelledError count as a failure: no hot loop, and an end."""
+        setup = Setup(exp_1=PENDING)
+        setup.poller.outcomes["exp_1"] = [asyncio.CancelledError()] * 1_000
+
+        with pytest.raises(WaitTimeoutError, match="The task of a poll was cancelled") as caught:
+            await setup.wait(timeout=10)
+        assert setup.poller.times == [0, 2, 6, 10]
+        assert caught.value.polls == 4
+
+    @virtually
+    async def test_many_waits_for_an_export_whose_get_hangs(self) -> None:
+        """However many waits end without a response, an export has two requests at a time."""
+        setup = Setup(exp_1=PENDING)
+        setup.poller.latency = 1000
+        keeper = setup.wait(timeout=60)
+        for _ in range(10):
+            with pytest.raises(WaitTimeoutError):
+                await setup.wait(timeout=0)
+
+        assert len(setup.poller.requests) == 2
+        keeper.cancel()
+        await asyncio.wait({keeper})
+
 
 class TestStrategies:
     """What a wait strategy does is the affair of its own wait."""
@@ -345,6 +408,31 @@ class TestNamedRefusals:
         assert setup.clock.monotonic() == 60
 
     @virtually
+    async def test_do_not_end_a_wait_whose_request_is_under_way(self) -> None:
+        """The response to a request that was sent before the refusal counts."""
+        setup = Setup(exp_1=DONE, exp_2=DONE)
+        setup.poller.latency = 1
+        waiting, cancelled = setup.wait(timeout=5), setup.wait("exp_2", timeout=4)
+        await asyncio.sleep(0.5)
+        cancelled.cancel()
+        setup.quota.refused(setup.clock.monotonic(), 60)
+
+        assert (await waiting).is_done
+        assert setup.clock.monotonic() == 1
+
+    @virtually
+    async def test_end_only_who_still_waits(self) -> None:
+        """A wait that was cancelled before the refusal is not ended again."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING)
+        waiting, cancelled = setup.wait(timeout=30), setup.wait("exp_2", timeout=20)
+        await asyncio.sleep(1)
+        cancelled.cancel()
+        setup.quota.refused(setup.clock.monotonic(), 60)
+
+        outcomes = await asyncio.gather(waiting, cancelled, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [RateLimitedError, asyncio.CancelledError]
+
+    @virtually
     async def test_a_deadline_at_the_opening_gets_its_poll(self) -> None:
         """A wait that ends when requests are allowed again is not hopeless."""
         setup = Setup(exp_1=DONE)
@@ -488,6 +576,39 @@ class TestHooks:
             await setup.wait(on_update=lambda export: update(export))
         assert (await other).is_done
 
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.12 added eager tasks")
+    @virtually
+    async def test_that_start_a_wait(self) -> None:
+        """A wait that a hook starts as an eager task is served by the same task of the watcher."""
+        setup = Setup(exp_1=DONE, exp_2=DONE)
+        started: list[asyncio.Task[Export]] = []
+
+        def hook(event: Event) -> None:
+            if not started:
+                started.append(setup.wait("exp_2"))
+                names = [task.get_name() for task in asyncio.all_tasks()]
+                assert names.count("voucherify-exports-watcher") == 1
+
+        setup.watcher._emit = hook
+        setup.quota.refused(setup.clock.monotonic(), 30)
+        factory = getattr(asyncio, "eager_task_factory")  # noqa: B009 - unknown to Python 3.11
+        asyncio.get_running_loop().set_task_factory(factory)
+        with pytest.raises(RateLimitedError):
+            await wait(setup.watcher, "exp_1", None, 5, STEADY)
+        assert (await started[0]).is_done
+
+    @virtually
+    async def test_a_clock_that_fails(self) -> None:
+        """An exception of the clock ends the waits, as one of a hook does."""
+        setup = Setup(exp_1=PENDING)
+
+        async def sleep(_seconds: float) -> None:
+            raise ZeroDivisionError
+
+        setup.watcher._clock = mock.Mock(wraps=setup.clock, sleep=sleep)
+        with pytest.raises(ZeroDivisionError):
+            await setup.wait()
+
 
 class TestTaskUnderWay:
     @virtually
@@ -542,7 +663,7 @@ class TestCloses:
 
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.12 added eager tasks")
     @virtually
-    async def test_by_a_wait_strategy(self) -> None:
+    async def test_by_an_eager_task_of_a_wait_strategy(self) -> None:
         """If a function of the caller closes the watcher during a response, each wait has one outcome."""
         setup = Setup(exp_1=[(0, "IN_PROGRESS"), (1, "DONE")])
         closing: list[asyncio.Task[None]] = []
@@ -561,6 +682,26 @@ class TestCloses:
         assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 3
         assert sum(isinstance(event, WaitEnded) for event in setup.events) == 3
         await asyncio.wait(closing)
+
+    @virtually
+    async def test_by_a_function_of_the_caller(self) -> None:
+        """The same, if the function runs the first step of `close` itself."""
+        setup = Setup(exp_1=PENDING)
+        closing = []
+
+        def close(_state: object) -> float:
+            if not closing:
+                closing.append(setup.watcher.close())
+                closing[0].send(None)
+            return 1 / 0
+
+        waits = [setup.wait(policy=PollPolicy(wait=close)) for _ in range(3)]
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+        closing[0].close()
+        await asyncio.sleep(0.1)  # the watcher's task ends
+
+        assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 3
+        assert sum(isinstance(event, WaitEnded) for event in setup.events) == 3
 
 
 class TestManyWaits:
