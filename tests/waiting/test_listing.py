@@ -437,8 +437,9 @@ class TestMissed:
         assert self.place_after(150) is None
 
     def test_as_old_as_the_first_or_last_export_of_the_page(self) -> None:
-        """New exports may have pushed the export down, past others that were created at the same time."""
+        """An export may be on the next page if it is as old as the last one, and on no earlier page."""
         assert self.place_after(100) is None
+        assert self.place_after(198) is None
         assert self.place_after(199) == 3
 
     def test_an_export_that_is_no_longer_expected_there(self) -> None:
@@ -536,6 +537,16 @@ class TestLocate:
 
         assert awaited.places([0, 99, 100, 199, 200, 249]) == [1, 1, 2, 2, 3, 3]
 
+    def test_on_the_last_page(self) -> None:
+        """What is older than page 99 is expected on page 100."""
+        awaited = Awaited(9_810, 9_820)
+        for number in (9_810, 9_820):
+            awaited.map._move(awaited.entry(number), 99)
+        awaited.get_page(99, 0, response_of(9_800, total=20_000))
+        awaited.wait(9_950, known=True)
+
+        assert awaited.places([9_950]) == [100]
+
     def test_beyond_the_last_page(self) -> None:
         """What does not fit on the hundred pages of the list gets GETs."""
         awaited = Awaited(*range(10_001))
@@ -609,6 +620,16 @@ class TestListThatIsBehind:
         awaited.get(1, 2, response_of(1))
 
         assert awaited.places([1, 150]) == [1, 2]
+
+    def test_the_first_page_alone_shows_it(self) -> None:
+        """An export that is newer than a later page, and older than the first one, shows nothing."""
+        awaited = Awaited(60, 61, 200, known=True)
+        awaited.get_page(1, 0, ExportPage(exports=(export(50), export(70)), total=1_000))
+        awaited.get_page(2, 0, response_of(150))
+        assert awaited.places([60, 61, 200]) == [None, None, 2]
+        awaited.get(60, 2, response_of(60))
+
+        assert awaited.places([60, 61]) == [1, None]
 
     def test_an_export_for_which_nobody_waits_any_more(self) -> None:
         """An export that was left in the meantime is not expected on the list again."""
@@ -761,17 +782,18 @@ class TestPolledWith:
         awaited.map.isolate(entry)
         assert awaited.map.polled_with(entry) is entry
 
-    def test_the_only_export_of_a_page(self) -> None:
+    @pytest.mark.parametrize("start", [0, -1_000])
+    def test_the_only_export_of_a_page(self, start: int) -> None:
         """A request for the page counts as well as one for its only export."""
         awaited = Awaited(1)
         page = awaited.map._pages[1]
         assert page.target is awaited.entry(1) is awaited.entry(1).target
         assert page.is_idle
-        awaited.map.asked(awaited.entry(1), 3)
+        awaited.map.asked(awaited.entry(1), start + 3)
         assert not page.is_idle
-        assert page.asked_at == awaited.entry(1).asked_at == 3
-        awaited.map.asked(page, 4)
-        assert page.asked_at == 4
+        assert page.asked_at == awaited.entry(1).asked_at == start + 3
+        awaited.map.asked(page, start + 4)
+        assert page.asked_at == start + 4
         awaited.map.ended(awaited.entry(1))
         assert not page.is_idle
 
@@ -800,6 +822,17 @@ class TestQueue:
 
         assert awaited.pick(8) is None
         assert awaited.map.next_due() == 9
+
+    def test_an_export_that_moved_to_the_queue_is_not_due_on_its_page(self) -> None:
+        """The page that it has left is due when its other exports are."""
+        awaited = Awaited()
+        awaited.wait(1, due=1)
+        awaited.wait(2, due=5)
+        assert awaited.map._pages[1].due == 1
+        awaited.map.isolate(awaited.entry(1))
+        awaited.map.check()
+
+        assert awaited.map._pages[1].due == 5
 
     def test_an_export_that_moved_to_a_page_gets_no_get(self) -> None:
         """Its item in the queue no longer counts, although its due time is the same."""
