@@ -299,6 +299,7 @@ class TestSparePolls:
         assert awaited.map.next_due(is_spare=True) == spare_due
         assert awaited.pick(spare_due - 0.1, is_spare=True) is None
         assert awaited.pick(spare_due, is_spare=True) == "exp_1"
+        assert (awaited.pick(spare_due) is None) == (spare_due < polled_at + 60)
 
     def test_the_age_counts_from_the_creation(self) -> None:
         """The more of an export's age has passed before the wait, the fewer polls are worth spare quota."""
@@ -343,11 +344,13 @@ class TestSparePolls:
 
 
 class TestPolled:
-    def test_a_get_for_the_only_export_of_a_page(self) -> None:
-        """A GET for the only export of a page counts as a poll of that page."""
+    @pytest.mark.parametrize("shown", [response_of(1), None])
+    def test_a_get_for_the_only_export_of_a_page(self, shown: ExportPage | None) -> None:
+        """The next GET is due after the pause of the policy, whether this one succeeded or failed."""
         awaited = Awaited(1)
-        assert awaited.poll(10, response_of(1)) == "exp_1"
+        assert awaited.poll(10, shown) == "exp_1"
 
+        assert awaited.places([1]) == [1]
         assert awaited.map.next_due() == 12
 
     def test_a_get_for_one_of_several_exports(self) -> None:
@@ -398,20 +401,36 @@ class TestPolled:
 
         assert list(awaited.map.entries) == ["exp_1"]
 
+    def test_an_export_in_the_queue_for_which_nobody_waits_any_more(self) -> None:
+        """The same holds for an export that gets GETs of its own."""
+        awaited = Awaited(1, 2)
+        entry = awaited.entry(2)
+        awaited.map.isolate(entry)
+        awaited.map.left(entry.waiters[0])
+        awaited.map.got(entry, export(2), 1)
+        awaited.map.not_got(entry, 1)
+        awaited.map.check()
+
+        assert list(awaited.map.entries) == ["exp_1"]
+
 
 class TestMissed:
     """Where an export is expected after its page did not contain it; the page has exports 100 to 199."""
 
     def place_after(self, number: int, page: int = 2, companions: int = 5, total: int = 1_000) -> int | None:
         """The page where the missing export is expected after a poll of page 2."""
-        awaited = Awaited(*(100 + other for other in range(companions - 1)))
+        awaited = Awaited(*(110 + other for other in range(companions - 1)))
         awaited.wait(number, known=True)
         for entry in awaited.map.entries.values():
             awaited.map._move(entry, page)
         awaited.map.check()
         polled, covered = awaited.map._pages[page], list(awaited.map.entries.values())
         request = awaited.map.asked(polled, 0.0)
-        awaited.map.listed(polled, covered, response_of(100, total=total, without=number), 0.0)
+        others = tuple(
+            evolve(each, id="another") if each.id == f"exp_{number}" else each
+            for each in response_of(100).exports
+        )
+        awaited.map.listed(polled, covered, ExportPage(exports=others, total=total), 0.0)
         awaited.map.ended(request)
         awaited.map.check()
         assert awaited.entry(number).misses == 1
@@ -428,6 +447,24 @@ class TestMissed:
     def test_an_export_of_the_pages_age_gets_a_get(self) -> None:
         """It was deleted, is malformed, or the list lags behind, and a GET finds out which."""
         assert self.place_after(150) is None
+
+    def test_as_old_as_the_first_or_last_export_of_the_page(self) -> None:
+        """An export may be on the next page if it is as old as the last one, and on no earlier page."""
+        assert self.place_after(100) is None
+        assert self.place_after(198) is None
+        assert self.place_after(199) == 3
+
+    def test_an_export_that_is_no_longer_expected_there(self) -> None:
+        """If the export was moved while its page was requested, the page need not contain it."""
+        awaited = Awaited(1, 2)
+        page, entry = awaited.ask(0).target, awaited.entry(1)
+        assert isinstance(page, Page)
+        covered = list(page.entries)
+        awaited.map.isolate(entry)
+        awaited.map.listed(page, covered, response_of(2), 1)
+        awaited.map.not_listed(page, covered, 2, is_unusable=True)
+
+        assert (entry.place, entry.misses, entry.polled_at) == (awaited.map._queue, 0, None)
 
     def test_an_export_beyond_the_last_page_gets_a_get(self) -> None:
         """An export beyond the end of the list gets a GET."""
@@ -461,11 +498,66 @@ class TestLocate:
 
         assert awaited.places([50, 150, 250]) == [1, 2, 3]
 
+    def test_in_whatever_order_the_pages_were_polled(self) -> None:
+        """The first page that is old enough counts, also if a later one was polled first."""
+        awaited = Awaited(*range(150))
+        for page in (2, 1):
+            awaited.get_page(page, 0, response_of(100 * (page - 1)))
+        awaited.map.left(awaited.entry(0).waiters[0])
+        awaited.map.left(awaited.entry(149).waiters[0])
+        awaited.wait(0, known=True)
+        awaited.wait(149, known=True)
+
+        assert awaited.places([0, 149]) == [1, 2]
+
+    def test_as_old_as_the_last_export_of_a_page(self) -> None:
+        """An export that was created at the same time as the last one of a page is expected there."""
+        awaited = Awaited(0, 1)
+        awaited.get_page(1, 0, response_of(0))
+        awaited.wait(99, known=True)
+
+        assert awaited.places([99]) == [1]
+
+    def test_after_the_end_of_the_list(self) -> None:
+        """What is older than the last page gets GETs, until that page shows that the list continues."""
+        awaited = Awaited(*range(250))
+        for page in (1, 2, 3):
+            awaited.get_page(page, 0, response_of(100 * (page - 1), total=300))
+        awaited.get_page(1, 10, response_of(0, total=300))
+        awaited.wait(301, known=True)
+        assert awaited.places([301]) == [None]
+
+        awaited.get_page(3, 20, response_of(200, total=400))
+        awaited.wait(302, known=True)
+        assert awaited.places([302]) == [4]
+
+    def test_a_page_after_the_end_of_the_list(self) -> None:
+        """An empty page after the last one does not move the end."""
+        awaited = Awaited(*range(250))
+        for page in (1, 2, 3):
+            awaited.get_page(page, 0, response_of(100 * (page - 1), total=300))
+        awaited.wait(301)
+        awaited.map._move(awaited.entry(301), 5)
+        awaited.get_page(5, 0, ExportPage(exports=(), total=300))
+        awaited.wait(302, known=True)
+
+        assert awaited.places([301, 302]) == [None, None]
+
     def test_a_page_has_at_most_a_hundred(self) -> None:
         """New exports fill the pages, since a page cannot contain all of them."""
         awaited = Awaited(*range(250), known=True)
 
         assert awaited.places([0, 99, 100, 199, 200, 249]) == [1, 1, 2, 2, 3, 3]
+
+    def test_on_the_last_page(self) -> None:
+        """What is older than page 99 is expected on page 100."""
+        awaited = Awaited(9_810, 9_820)
+        for number in (9_810, 9_820):
+            awaited.map._move(awaited.entry(number), 99)
+        awaited.get_page(99, 0, response_of(9_800, total=20_000))
+        awaited.wait(9_950, known=True)
+
+        assert awaited.places([9_950]) == [100]
 
     def test_beyond_the_last_page(self) -> None:
         """What does not fit on the hundred pages of the list gets GETs."""
@@ -476,10 +568,11 @@ class TestLocate:
         awaited.wait(10_001, known=True)
         assert awaited.places([10_001]) == [None]
 
-    def test_an_empty_page(self) -> None:
-        """After an empty page, each export that was expected on it gets a GET."""
+    @pytest.mark.parametrize("total", [0, 1_000])
+    def test_an_empty_page(self, total: int) -> None:
+        """After an empty page, each export that was expected on it gets a GET, whatever the total is."""
         awaited = Awaited(0, 1)
-        awaited.poll(0, ExportPage(exports=(), total=0))
+        awaited.poll(0, ExportPage(exports=(), total=total))
 
         assert awaited.places([0, 1]) == [None, None]
 
@@ -491,9 +584,20 @@ class TestListThatIsBehind:
         awaited.poll(0, response_of(50))
         assert awaited.places([1, 2, 3]) == [None] * 3
 
-        assert awaited.poll(2, response_of(2)) in {"exp_1", "exp_2", "exp_3"}
+        awaited.get(2, 2, response_of(2))
         assert awaited.places([1, 2, 3]) == [1, 1, 1]
+        assert (awaited.entry(2).polled_at, awaited.entry(2).misses) == (2, 0)
         assert awaited.map.next_due() <= 4
+
+    def test_a_newer_export_that_it_did_not_lack(self) -> None:
+        """An export that gets GETs for another reason is expected on the page of its age as usual."""
+        awaited = Awaited(50, 51)
+        awaited.get_page(1, 0, response_of(50))
+        awaited.wait(1)
+        awaited.map.isolate(awaited.entry(1))
+        awaited.get(1, 2, response_of(1))
+
+        assert awaited.places([1]) == [1]
 
     def test_exports_of_unknown_age(self) -> None:
         """The same holds for ids, also if the list is empty."""
@@ -511,6 +615,44 @@ class TestListThatIsBehind:
 
         assert awaited.places([51, 52, 53]) == [None, None, None]
 
+    def test_a_list_with_an_export_of_the_same_time(self) -> None:
+        """An export that is exactly as old as the newest one of the list does not show it either."""
+        awaited = Awaited(51, 52, 53)
+        awaited.poll(0, ExportPage(exports=(evolve(export(51), id="other"),), total=1))
+        awaited.poll(2, response_of(51))
+
+        assert awaited.places([51, 52, 53]) == [1, None, None]
+
+    def test_each_export_is_expected_where_its_age_is(self) -> None:
+        """Exports that are newer than the list are on its first page, the others on a later one."""
+        awaited = Awaited(1, 150, known=True)
+        awaited.map._move(awaited.entry(150), 2)
+        awaited.get_page(2, 0, response_of(100, without=150))
+        awaited.get_page(1, 0, response_of(50, count=50))
+        awaited.get(1, 2, response_of(1))
+
+        assert awaited.places([1, 150]) == [1, 2]
+
+    def test_the_first_page_alone_shows_it(self) -> None:
+        """An export that is newer than a later page, and older than the first one, shows nothing."""
+        awaited = Awaited(60, 61, 200, known=True)
+        awaited.get_page(1, 0, ExportPage(exports=(export(50), export(70)), total=1_000))
+        awaited.get_page(2, 0, response_of(150))
+        assert awaited.places([60, 61, 200]) == [None, None, 2]
+        awaited.get(60, 2, response_of(60))
+
+        assert awaited.places([60, 61]) == [1, None]
+
+    def test_an_export_for_which_nobody_waits_any_more(self) -> None:
+        """An export that was left in the meantime is not expected on the list again."""
+        awaited = Awaited(1, 2, 3, known=True)
+        awaited.poll(0, response_of(50))
+        awaited.map.left(awaited.entry(3).waiters[0])
+        awaited.map.check()
+        awaited.get(1, 2, response_of(1))
+
+        assert awaited.places([1, 2]) == [1, 1]
+
     def test_it_is_polled_less_and_less(self) -> None:
         """A list that is still behind is polled after 1, 2, 4, 8 … seconds, and GETs are sent instead."""
         awaited = Awaited(*range(8), policy=PollPolicy(wait=lambda _: 1.0))
@@ -527,18 +669,19 @@ class TestListThatIsBehind:
 
         assert times == [0, 1, 2, 3, 5, 9, 17, 33, 65]
 
-    def test_a_list_that_shows_something_new(self) -> None:
-        """Once the list has changed, it is polled again soon."""
+    @pytest.mark.parametrize("start", [0, -1_000])
+    def test_a_list_that_shows_something_new(self, start: int) -> None:
+        """Once the list has changed, it is polled again soon; a clock may start anywhere."""
         awaited = Awaited(1, 2, known=True)
         for now in (0, 2, 4):
-            awaited.get_page(1, now, response_of(50))
-            awaited.get(1, now, response_of(1))
-        assert awaited.places([1, 2]) == [1, 1]
-        awaited.get_page(1, 6, response_of(50))
-        awaited.get(1, 6, response_of(1))
+            awaited.get_page(1, start + now, response_of(50))
+            awaited.get(1, start + now, response_of(1))
+            assert awaited.places([1, 2]) == [1, 1]
+        awaited.get_page(1, start + 6, response_of(50))
+        awaited.get(1, start + 6, response_of(1))
         assert awaited.places([1, 2]) == [None, None]
-        awaited.get_page(1, 7, response_of(49))
-        awaited.get(1, 7, response_of(1))
+        awaited.get_page(1, start + 7, response_of(49))
+        awaited.get(1, start + 7, response_of(1))
 
         assert awaited.places([1, 2]) == [1, 1]
 
@@ -554,12 +697,13 @@ class TestFailures:
 
         assert awaited.places([2, 3]) == [None, None]
 
-    def test_no_more_gets_while_they_fail_too(self) -> None:
+    @pytest.mark.parametrize("start", [0, -1_000])
+    def test_no_more_gets_while_they_fail_too(self, start: int) -> None:
         """If the GET fails as well, the pages stay, and no second export gets a GET."""
         awaited = Awaited(1, 2, 3)
-        awaited.get_page(1, 0)
-        awaited.get(1, 2)
-        awaited.get_page(1, 3)
+        awaited.get_page(1, start)
+        awaited.get(1, start + 2)
+        awaited.get_page(1, start + 3)
 
         assert awaited.places([1, 2, 3]) == [None, 1, 1]
 
@@ -573,13 +717,39 @@ class TestFailures:
 
         assert awaited.places([1, 2, 3]).count(None) == 1
 
+    def test_a_page_that_fails_again_and_again(self) -> None:
+        """Once it is known that only the page fails, exports that join it get GETs after its next failure."""
+        awaited = Awaited(1, 2, 3)
+        awaited.get_page(1, 0)
+        awaited.get(1, 2, response_of(1))
+        awaited.get_page(1, 3)
+        awaited.wait(4)
+        awaited.wait(5)
+        awaited.get_page(1, 4)
+
+        assert awaited.places([4, 5]) == [None, None]
+
+    def test_an_export_for_which_nobody_waits_any_more(self) -> None:
+        """An export that was left while its page was requested gets no GET."""
+        awaited = Awaited(1, 2)
+        page = awaited.ask(0).target
+        assert isinstance(page, Page)
+        covered = list(page.entries)
+        awaited.map.left(awaited.entry(1).waiters[0])
+        awaited.map.not_listed(page, covered, 1, is_unusable=True)
+        awaited.map.check()
+
+        assert awaited.places([2]) == [None]
+
     def test_an_earlier_get_shows_nothing(self) -> None:
         """Only a GET that works after the first failure shows that the page alone fails."""
         awaited = Awaited(1, 2, 3)
         awaited.get(1, 5, response_of(1))
-        awaited.get_page(1, 6)
+        awaited.get_page(1, 5)
+        awaited.get(1, 6)
+        awaited.get_page(1, 7)
 
-        assert awaited.places([1, 2, 3]).count(None) == 1
+        assert awaited.places([1, 2, 3]) == [None, 1, 1]
 
     def test_a_failure_before_a_poll_is_due(self) -> None:
         """A poll that nobody wanted yet counts as well, and the rules hold."""
@@ -597,7 +767,7 @@ class TestFailures:
         awaited.get_page(1, 10)
 
         assert awaited.map._pages[1].due == 12
-        assert awaited.entry(2).polled_at == 10
+        assert (awaited.entry(2).polled_at, awaited.entry(2).misses) == (10, 0)
 
     def test_a_list_that_cannot_be_used(self) -> None:
         """If the list is forbidden, all exports of the page get GETs, and count as not polled."""
@@ -627,7 +797,8 @@ class TestLastTarget:
         assert awaited.map.last_target(entry) is entry
         assert awaited.map.last_target(awaited.entry(2)) is awaited.entry(2)
 
-    def test_the_only_export_of_a_page(self) -> None:
+    @pytest.mark.parametrize("start", [0, -1_000])
+    def test_the_only_export_of_a_page(self, start: int) -> None:
         """A request for the page counts as well as one for its only export."""
         awaited = Awaited(1)
         page = awaited.map._pages[1]
@@ -709,16 +880,37 @@ class TestQueue:
     def test_outdated_items_are_skipped(self) -> None:
         """A changed due time, or an export that is no longer awaited, is skipped."""
         awaited = Awaited()
-        waiters = [awaited.wait(number, due=number) for number in (1, 2)]
-        for number in (1, 2):
+        waiters = [awaited.wait(number, due=number) for number in (1, 2, 9)]
+        for number in (1, 2, 9):
             awaited.map.isolate(awaited.entry(number))
         assert awaited.map.next_due() == 1
-        waiters[0].due = 8
+        waiters[0].due = 10
         awaited.entry(1).changed()
         awaited.map.left(waiters[1])
 
-        assert awaited.pick(7) is None
-        assert awaited.map.next_due() == 8
+        assert awaited.pick(8) is None
+        assert awaited.map.next_due() == 9
+
+    def test_an_export_that_moved_to_the_queue_is_not_due_on_its_page(self) -> None:
+        """The page that it has left is due when its other exports are."""
+        awaited = Awaited()
+        awaited.wait(1, due=1)
+        awaited.wait(2, due=5)
+        assert awaited.map._pages[1].due == 1
+        awaited.map.isolate(awaited.entry(1))
+        awaited.map.check()
+
+        assert awaited.map._pages[1].due == 5
+
+    def test_an_export_that_moved_to_a_page_gets_no_get(self) -> None:
+        """Its item in the queue no longer counts, although its due time is the same."""
+        awaited = Awaited(1, 2)
+        awaited.map.isolate(awaited.entry(1))
+        assert awaited.map.next_due() == 0
+        awaited.map._move(awaited.entry(1), 1)
+        awaited.map.asked(awaited.map._pages[1], 0)
+
+        assert awaited.pick(1) is None
 
     def test_outdated_items_do_not_accumulate(self) -> None:
         """However often due times change, the queue stays in proportion to its exports."""
@@ -726,12 +918,12 @@ class TestQueue:
         entry = awaited.entry(1)
         awaited.map.isolate(entry)
         for due in range(1_000):
-            entry.waiters[0].due = 1_000 + due
+            entry.waiters[0].due = 2_000 - due
             entry.changed()
             awaited.map.next_due()
 
         assert len(awaited.map._queue._heap) < 200
-        assert awaited.map.next_due() == 1_999
+        assert awaited.map.next_due() == 1_001
 
     def test_a_change_costs_the_same_however_many_exports_there_are(
         self, monkeypatch: pytest.MonkeyPatch
@@ -752,7 +944,7 @@ class TestQueue:
         monkeypatch.setattr(Entry, "due", property(counted))
         for change in range(1_000):
             number = change % 80
-            awaited.entry(number).waiters[0].due = 5_000.0 + change - 20 * number
+            awaited.entry(number).waiters[0].due = 5_000.0 - change - 20 * number
             awaited.entry(number).changed()
             if change >= 80:
                 assert awaited.map.next_due() == min(

@@ -7,7 +7,7 @@ The list has pages of 100 exports, the newest first, and contains the newest 10,
 import heapq
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ LAST_PAGE = 100
 
 _SHORTEST = 1e-3  # seconds; a wait strategy may return 0
 _FEW = 10  # awaited exports; with more of them, pages are polled often anyway
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LONG_AGO, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class _Computed(NamedTuple):
@@ -77,7 +77,7 @@ class Page(Polled):
         self._computed = None
 
     def polled(self, now: float) -> None:
-        """A poll of this page, or of its only export, ended: another one may be due."""
+        """A poll of this page ended: another one may be due."""
         self.polled_at = now
         self._computed = None
 
@@ -180,16 +180,15 @@ class PageMap:
         self._queue = Queue()
         self._oldest: dict[int, Export] = {}  # the last export of each page that was polled
         self._end = LAST_PAGE  # the last page, as far as is known
-        self._newest: datetime | None = None  # when the first export of the list was created, if known
         self._unlisted: dict[Entry, None] = {}  # in the queue since the list lacked them
         self._got_at = -math.inf  # the last time that a GET returned an export
-        self._behind_since, self._next_trust = math.inf, -math.inf  # see `_is_list_worth_a_poll`
+        self._see_newest(_NEVER)
 
     def joined(self, waiter: Waiter, export_id: str, known: Export | None, created: float) -> None:
         """A wait starts; a new export is expected on the page of its age, or on the first with room."""
         entry = self.entries.get(export_id)
         if entry is None:
-            place = self._place(self._locate(known) if known else self._with_room(1))
+            place = self._place(self._locate(known))
             self.entries[export_id] = entry = Entry(export_id, created, place, known)
             place.entries[entry] = None
         entry.join(waiter)
@@ -219,7 +218,7 @@ class PageMap:
 
     def _most_urgent(self, now: float, is_spare: bool) -> Page | Entry | None:
         due: list[Page | Entry] = [
-            page for page in self._awaited() if (page.spare_due if is_spare else page.due) <= now
+            page for page in self._pages.values() if (page.spare_due if is_spare else page.due) <= now
         ]
         entry = self._queue.first()
         if entry is not None and entry.due <= now:
@@ -231,7 +230,7 @@ class PageMap:
         """When the next poll is due."""
         if is_spare and len(self.entries) > _FEW:
             return math.inf
-        dues = (page.spare_due if is_spare else page.due for page in self._awaited())
+        dues = (page.spare_due if is_spare else page.due for page in self._pages.values())
         entry = self._queue.first()
         return min(dues, default=math.inf) if entry is None else min((entry.due, *dues))
 
@@ -262,15 +261,14 @@ class PageMap:
     def got(self, entry: Entry, export: Export, now: float) -> None:
         """A GET returned an export: from now on it is expected on the page of its age."""
         self._got_at = now
-        is_newer = entry in self._unlisted and self._newest is not None and export.created_at > self._newest
-        if not is_newer:
+        if entry not in self._unlisted or export.created_at <= self._newest:
             self._single_polled(entry, export, now)
             return
         # The list is behind.
         entry.polled(now)
         if self._is_list_worth_a_poll(now):
             for unlisted in list(self._unlisted):
-                self._move(unlisted, self._locate(unlisted.latest) if unlisted.latest else self._with_room(1))
+                self._move(unlisted, self._locate(unlisted.latest))
 
     def not_got(self, entry: Entry, now: float) -> None:
         """A GET failed: that counts as a poll that showed no change."""
@@ -278,7 +276,7 @@ class PageMap:
 
     def listed(
         self, page: Page, covered: list[Entry], shown: ExportPage, now: float
-    ) -> list[tuple[Entry, Export]]:
+    ) -> Iterable[tuple[Entry, Export]]:
         """A page was returned; returns the awaited exports on it.
 
         Exports that were expected on it and are missing are expected elsewhere.
@@ -296,12 +294,11 @@ class PageMap:
                 awaited[entry] = export
         for entry in awaited:
             entry.polled(now)
-            if entry.place is not page:
-                self._move(entry, page.number)
+            self._move(entry, page.number)
         for entry in [entry for entry in self._left_on(page, covered) if entry not in awaited]:
             entry.missed()
             self._search(entry, page, shown, len(covered))
-        return list(awaited.items())
+        return awaited.items()
 
     def not_listed(self, page: Page, covered: list[Entry], now: float, *, is_unusable: bool) -> None:
         """A poll of a page failed: GETs replace a list that cannot be used."""
@@ -345,16 +342,18 @@ class PageMap:
                 entry.check()
         for page in self._pages.values():
             page.check()
-        assert all(entry.place is self._queue for entry in self._unlisted), "it is on the list"
+        assert self._unlisted.keys() <= self._queue.entries.keys(), "an unlisted entry is not in the queue"
 
     def _single_polled(self, entry: Entry, export: Export | None, now: float) -> None:
         entry.polled(now)
-        if not entry.waiters:
-            return
-        if entry.place is self._queue:
+        if entry.waiters and entry.place is self._queue:
             self._move(entry, self._locate(export) if export else None)
-        elif isinstance(entry.place, Page) and entry.place.target is entry:
-            entry.place.polled(now)
+
+    def _see_newest(self, created_at: datetime) -> None:
+        """The first export of the list is another one, created at this time; `_NEVER`: not known yet."""
+        self._newest = created_at
+        self._behind_since: float = math.inf
+        self._next_trust: float = -math.inf
 
     def _is_list_worth_a_poll(self, now: float) -> bool:
         """Whether a list that was behind may have caught up: each time after twice the time."""
@@ -374,8 +373,7 @@ class PageMap:
         if page.number == 1:
             newest = shown.exports[0].created_at if shown.exports else _LONG_AGO
             if newest != self._newest:
-                self._newest = newest
-                self._behind_since, self._next_trust = math.inf, -math.inf
+                self._see_newest(newest)
 
     def _search(self, entry: Entry, page: Page, shown: ExportPage, covered: int) -> None:
         """Expect an export elsewhere that this page lacks: on another page, or by a GET of its own."""
@@ -399,8 +397,10 @@ class PageMap:
             number += 1
         return number if number <= LAST_PAGE else None
 
-    def _locate(self, export: Export) -> int | None:
+    def _locate(self, export: Export | None) -> int | None:
         """The page that should contain an export of this age, as far as pages were polled."""
+        if export is None:
+            return self._with_room(1)
         for number in sorted(self._oldest):
             if export.created_at >= self._oldest[number].created_at:
                 return self._with_room(number)
@@ -420,6 +420,3 @@ class PageMap:
         if number is None:
             return self._queue
         return self._pages.setdefault(number, Page(number))
-
-    def _awaited(self) -> Iterator[Page]:
-        return (page for page in self._pages.values() if page.entries)

@@ -63,7 +63,7 @@ class Waiter:
     latest: Export | None = None
     on_update: Callable[[Export], object] | None = None
     entry: "Entry" = field(init=False)
-    index: int = -1
+    index: int = field(init=False)
     ends: float = field(init=False)
     pause: float | None = None
     polls: int = 0
@@ -108,9 +108,9 @@ class Waiter:
         """Call `on_update` for each change of status since the last call, in order."""
         self.inbox.take()
         updates, self.updates = self.updates, None
-        if self.on_update is not None:
-            for export in updates or ():
-                check_returned("on_update", self.on_update(export))
+        for export in updates or ():
+            assert self.on_update is not None, "updates are collected for a callback only"
+            check_returned("on_update", self.on_update(export))
 
     def schedule_poll(self, now: float) -> None:
         """Set the time of the next poll by the policy, if the previous pause is over.
@@ -318,8 +318,7 @@ def has_ended(export: Export) -> bool:
     return export.is_failed or (export.is_done and export.result_url is not None)
 
 
-def rank(status: ExportStatus | None) -> int:
-    """The order of the statuses; an unknown status is between SCHEDULED and DONE."""
-    if status is None:
-        return -1
-    return {ExportStatus.SCHEDULED: 0, ExportStatus.DONE: 2, ExportStatus.ERROR: 2}.get(status, 1)
+def rank(status: ExportStatus | None) -> tuple[bool, bool]:
+    """What orders the statuses: whether it has started, as every unknown one, and whether it has ended."""
+    is_started = status not in (None, ExportStatus.SCHEDULED)
+    return is_started, status in (ExportStatus.DONE, ExportStatus.ERROR)
