@@ -21,9 +21,10 @@ def poll(quota: Quota, now: float, limit: int, remaining: int, reset_in: float |
 
 
 class TestDirectCalls:
-    def test_are_allowed_before_any_response(self) -> None:
-        """Before any response a call is sent at once."""
-        assert Quota(0.5).opens_at(7) == 7
+    @pytest.mark.parametrize("now", [-7, 7])
+    def test_are_allowed_before_any_response(self, now: float) -> None:
+        """Before any response a call is sent at once. The clock may start anywhere, also below zero."""
+        assert Quota(0.5).opens_at(now) == now
 
     @pytest.mark.parametrize("remaining", [1, 50, 100])
     def test_are_allowed_while_anything_remains(self, remaining: int) -> None:
@@ -40,6 +41,13 @@ class TestDirectCalls:
 
         assert quota.opens_at(1) == 60
         assert quota.opens_at(61) == 61
+
+    def test_wait_for_a_reset_within_a_second(self) -> None:
+        """A reset is a time in the future, however near."""
+        quota = Quota(0.5)
+        report_headers(quota, 0, 100, 0, 0.5)
+
+        assert quota.opens_at(0) == 0.5
 
     def test_do_not_wait_without_a_reset(self) -> None:
         """Without a reset, or with one in the past, calls are delayed only by a refusal."""
@@ -108,6 +116,16 @@ class TestPolling:
 
         assert quota.poll_at(0) == 0
 
+    @pytest.mark.parametrize(("limit", "remaining"), [(100, None), (None, 0)])
+    def test_is_not_paced_by_half_of_the_headers(self, limit: int | None, remaining: int | None) -> None:
+        """A response with only one of the two numbers is one without headers."""
+        quota = Quota(0.5)
+        quota.poll_sent(0)
+        quota.answered(0, limit, remaining, 60)
+        quota.poll_ended()
+
+        assert quota.poll_at(0) == quota.opens_at(0) == 0
+
     @pytest.mark.parametrize("kind", ["api_calls_cycle", "bulk_api_calls", "webhook_calls"])
     def test_is_not_paced_by_another_kind_of_quota(self, kind: str) -> None:
         """The quota of a month, or of another kind of call, does not pace polls."""
@@ -151,13 +169,14 @@ class TestPolling:
         """Requests that have no response yet count as spent."""
         quota = Quota(0.5)
         poll(quota, 0, 100, 4, 60)
-        assert quota.poll_at(0) < 60
+        due_without_others = quota.poll_at(0)
+        assert due_without_others < 60
         for _ in range(3):
             quota.sent()
         assert quota.poll_at(0) == 60
         for _ in range(3):
             quota.ended()
-        assert quota.poll_at(0) < 60
+        assert quota.poll_at(0) == due_without_others
 
     def test_one_poll_at_a_time_after_the_reset(self) -> None:
         """After the reset one poll is sent first, and its response paces the next."""
@@ -182,6 +201,13 @@ class TestPolling:
 
         assert quota.poll_at(0) == pytest.approx(60 / 25)
 
+    def test_takes_all_of_the_share_if_the_limit_is_too_high_for_an_hour(self) -> None:
+        """A limit of more than 100 is for a minute."""
+        quota = Quota(0.5)
+        poll(quota, 0, 102, 101, 0)
+
+        assert quota.poll_at(0) == pytest.approx(60 / 51)
+
     @pytest.mark.parametrize("refilled", [99, 90])
     def test_a_refill_after_a_minute(self, refilled: int) -> None:
         """If more remains after a minute than before, the window is a minute."""
@@ -202,6 +228,18 @@ class TestPolling:
         poll(quota, 60, 100, 89)
 
         assert 120 < quota.poll_at(60) < 200
+
+    def test_the_end_of_an_assumed_hour(self) -> None:
+        """The hour starts with the first response, and after it a new window has started for certain."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 50)
+        poll(quota, 60, 100, 1)
+        assert quota.poll_at(60) == 3_600
+        report_headers(quota, 3_599, 100, 1)
+        assert quota.poll_at(3_599) == 3_600
+        report_headers(quota, 3_600, 100, 0)
+
+        assert quota.poll_at(3_600) == 3_660
 
     def test_a_refill_before_the_expected_reset(self) -> None:
         """If more remains than responses out of order explain, a new window has started."""
@@ -240,6 +278,29 @@ class TestPolling:
         report_headers(quota, 25, 100, 99, 60)
         assert quota.poll_at(25) == 25
 
+    def test_the_first_poll_of_a_window(self) -> None:
+        """The interval is between polls of one window: the first of the next one is sent at once."""
+        quota = Quota(0.5)
+        poll(quota, 50, 4, 3, 10)
+        report_headers(quota, 61, 4, 3, 59)
+
+        assert quota.poll_at(61) == 61
+
+    def test_a_limit_of_three(self) -> None:
+        """Half of three is one poll, since two would be more than the share."""
+        quota = Quota(0.5)
+        poll(quota, 0, 3, 2, 60)
+
+        assert quota.poll_at(0) == 60
+
+    def test_a_limit_of_one_for_somebody_else(self) -> None:
+        """The only request of a window is not for a poll if a direct call is under way."""
+        quota = Quota(0.5)
+        report_headers(quota, 0, 1, 1, 60)
+        quota.sent()
+
+        assert quota.poll_at(0) == 60
+
     def test_a_limit_of_one(self) -> None:
         """Half of one is rounded up if nobody else has spent anything."""
         quota = Quota(0.5)
@@ -261,6 +322,15 @@ class TestNewerResponses:
         poll(quota, 2, 100, 98, 58)
 
         assert quota.poll_at(2) == pytest.approx(2 + 58 / 49)
+
+    def test_a_window_that_ends_a_little_later(self) -> None:
+        """An end that is more than two seconds later is that of another window if more requests are left."""
+        quota = Quota(0.5)
+        for _ in range(50):
+            poll(quota, 10, 100, 50, 20)
+        report_headers(quota, 12, 100, 99, 20.1)
+
+        assert quota.poll_at(12) == 12
 
     def test_a_quota_that_is_not_spent(self) -> None:
         """A response with requests left ends the delay of an earlier one without any."""
@@ -323,6 +393,15 @@ class TestNewerResponses:
         assert quota.opens_at(1) == 1
         assert quota.remaining == remaining
 
+    @pytest.mark.parametrize(("shift", "end"), [(-1, 60), (0, 60), (1, 61)])
+    def test_ends_that_differ_by_a_second(self, shift: int, end: float) -> None:
+        """Ends are named in whole seconds, so the later one is certain."""
+        quota = Quota(0.5)
+        report_headers(quota, 0, 100, 0, 60)
+        report_headers(quota, 1, 100, 0, 59 + shift)
+
+        assert quota.opens_at(1) == end
+
     def test_a_spent_window_stays_spent(self) -> None:
         """A response that was overtaken does not open a spent window again."""
         quota = Quota(0.5)
@@ -359,6 +438,14 @@ class TestNewerResponses:
         poll(quota, 60, 100, 99, 0)
         assert quota.opens_at(60) == 60
         assert quota.poll_at(60) == pytest.approx(60 + 60 / 50)
+
+    def test_fewer_requests_after_the_end(self) -> None:
+        """The next window has started, even if others have spent more of it than of the one before."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 99, 60)
+        poll(quota, 60, 100, 0, 0)
+        assert quota.opens_at(60) == 60
+        assert quota.poll_at(60) == 120
 
 
 class TestUnnamedRefusals:
@@ -468,6 +555,7 @@ class TestHeldBackBy:
         quota = Quota(0.5)
         quota.refused(0, None)
         assert "named no time" in quota.held_back_by(0.5, EPOCH)
+        assert "named no time" not in quota.held_back_by(1, EPOCH)
 
     def test_a_poll_that_has_no_response(self) -> None:
         """Before the first response, the poll that is under way is the reason."""
@@ -478,6 +566,14 @@ class TestHeldBackBy:
         assert "no response yet" in quota.held_back_by(1, EPOCH)
         report_headers(quota, 1, 100, 99, 60)
         assert "no response yet" in quota.held_back_by(61, EPOCH)
+
+    def test_a_poll_that_has_no_response_after_a_refusal(self) -> None:
+        """After a 429 one poll is sent ahead, whatever was known before."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 99, 60)
+        quota.refused(1, 5)
+        quota.poll_sent(6)
+        assert "no response yet" in quota.held_back_by(7, EPOCH)
 
     def test_the_share(self) -> None:
         """The reason has the time of the next poll."""

@@ -7,6 +7,8 @@ Source of the limits: Voucherify, "API limits". docs/internals.md derives the fo
 
 import math
 
+from attrs import define
+
 from ..errors import RateLimitedError
 from .wire import moment
 
@@ -17,39 +19,49 @@ _MINUTE, _HOUR = 60.0, 3600.0  # the windows of all plans
 _HOURLY = 100  # requests per hour of a sandbox project; the limits of other plans are per minute
 _COUNTED = "api_calls"  # other kinds count a billing cycle, or calls that this client does not make
 _LONGEST_PAUSE = 60.0
-_TOLERANCE = 2.0  # seconds
+_TOLERANCE = 2.0  # seconds; servers name whole ones, and two clocks are compared
 _SPARE = 0.25  # of the share of polling: while polls use less than this, quota is plentiful
+
+
+@define
+class _Window:
+    """One window: what the headers say of it, and the `polls` of this client in it.
+
+    `is_named`: a response named its end. `is_guess`: no earlier window shows how long it may be.
+    """
+
+    limit: int
+    remaining: int
+    start: float
+    end: float
+    polls: int
+    is_named: bool
+    is_guess: bool
 
 
 class Quota:
     """The limits of one client: what the headers said, what was sent since, and when more may be sent.
 
-    `_learned` is false until a response came, and after a 429: then one poll is sent ahead of the others.
-    `_named_until`: a response named this as the time of the next allowed request. `_paused_until` is the
-    end of a pause that no response named. `_is_named`: a response named the end of the window.
+    `_window` is `None` without headers. `_learned` is false until a response came, and after a 429: then one
+    poll is sent ahead of the others. `_refused_until` is the time that a 429 named, and `_paused_until` the
+    end of a pause that no response named.
     """
 
     def __init__(self, poll_share: float) -> None:
         self._poll_share = poll_share
         self._refused_until = -math.inf
-        self._spent_until = -math.inf
         self._paused_until = -math.inf
         self._unnamed_refusals = 0
         self._learned = False
-        self._limit: int | None = None
-        self._remaining = 0
-        self._window_start = self._window_end = -math.inf
-        self._is_guess = True
-        self._is_named = False
+        self._window: _Window | None = None
         self._direct_in_flight = 0
         self._polls_in_flight = 0
-        self._polls_in_window = 0
         self._last_poll = -math.inf
 
     @property
     def remaining(self) -> int | None:
         """Requests left in the window, by the last response; `None` if no response said so."""
-        return None if self._limit is None else self._remaining
+        return None if self._window is None else self._window.remaining
 
     @property
     def _in_flight(self) -> int:
@@ -66,8 +78,9 @@ class Quota:
     def poll_sent(self, now: float) -> None:
         """A poll is sent."""
         self._polls_in_flight += 1
-        self._polls_in_window += 1
         self._last_poll = now
+        if self._window is not None:
+            self._window.polls += 1
 
     def poll_ended(self) -> None:
         """A poll ended, successfully or not."""
@@ -89,61 +102,63 @@ class Quota:
         self._learned = True
         if kind not in {None, _COUNTED}:
             return
+        window = self._window
         if limit is None or remaining is None:
-            if now >= self._window_end:
-                self._limit = None  # the headers have ceased
-            return
-        if reset_in is not None and reset_in > 0:
-            remaining = self._see_named_window(now, now + reset_in, remaining)
+            if window is not None and now >= window.end:
+                self._window = None  # the headers have ceased
+        elif reset_in is not None and reset_in > 0:
+            self._see_named_window(now, limit, remaining, now + reset_in)
         elif (
-            self._is_named
-            and now < self._window_end
-            and limit == self._limit
-            and not self._is_refilled(now, remaining)
+            window is None
+            or not window.is_named
+            or now >= window.end
+            or limit != window.limit
+            or self._is_refilled(window, remaining)
         ):
-            return  # it is from before the present window, and was overtaken
-        else:
-            self._see_unnamed_window(now, remaining)
-        self._limit, self._remaining = limit, remaining
+            self._see_unnamed_window(now, limit, remaining)
+        # Otherwise it is from before the present window, and was overtaken.
 
-    def _see_named_window(self, now: float, end: float, remaining: int) -> int:
-        """The window ends at `end`; returns what remains of it.
+    def _see_named_window(self, now: float, limit: int, remaining: int, end: float) -> None:
+        window = self._window
+        if window is None:
+            self._start_window(now, limit, remaining, end, is_named=True)
+            return
+        is_refilled = self._is_refilled(window, remaining)
+        if end > window.end + _TOLERANCE and (is_refilled or now >= window.end - _TOLERANCE):
+            self._start_window(now, limit, remaining, end, is_named=True)
+            return
+        if abs(end - window.end) <= _TOLERANCE:
+            end = max(end, window.end)
+        if not is_refilled:
+            remaining = min(remaining, window.remaining)
+        window.limit, window.remaining, window.end = limit, remaining, end
+        window.is_named, window.is_guess = True, False
 
-        The named ends of one window differ: the server sends whole seconds, and clocks are compared.
-        """
-        is_refilled = remaining > self._remaining + self._in_flight
-        if end > self._window_end + _TOLERANCE and (is_refilled or now >= self._window_end - _TOLERANCE):
-            self._start_window(now)
-        else:
-            if abs(end - self._window_end) <= _TOLERANCE:
-                end = max(end, self._window_end)
-            if not is_refilled:
-                remaining = min(remaining, self._remaining)  # responses may overtake each other
-        self._window_end = end
-        self._is_guess, self._is_named = False, True
-        self._spent_until = end if remaining == 0 else -math.inf
-        return remaining
+    def _see_unnamed_window(self, now: float, limit: int, remaining: int) -> None:
+        window = self._window
+        if window is None or self._is_over(window, now, remaining):
+            self._start_window(now, limit, remaining, now + _MINUTE, is_named=False)
+            return
+        if now >= window.end:
+            window.end = window.start + _HOUR
+            window.is_guess = False
+        window.limit, window.remaining = limit, remaining
 
-    def _see_unnamed_window(self, now: float, remaining: int) -> None:
-        if self._limit is None or self._is_refilled(now, remaining):
-            self._is_guess = self._limit is None
-            self._start_window(now)
-            self._window_end = now + _MINUTE
-        elif now >= self._window_end:
-            self._is_guess = False
-            self._window_end = max(now, self._window_start + _HOUR)
-        self._is_named = False
-        self._spent_until = -math.inf
+    def _is_over(self, window: _Window, now: float, remaining: int) -> bool:
+        """Whether a response that names no time is from a later window."""
+        if window.is_named or now >= window.start + _HOUR:
+            return True  # its named end is past, or it is longer than any window
+        if now >= window.end:
+            return remaining >= window.remaining  # although at least one more was sent
+        return self._is_refilled(window, remaining)
 
-    def _is_refilled(self, now: float, remaining: int) -> bool:
-        if now >= self._window_end:
-            return remaining >= self._remaining  # although at least one more was sent
-        # Responses may overtake each other, by no more than the requests under way.
-        return remaining > self._remaining + self._in_flight
+    def _is_refilled(self, window: _Window, remaining: int) -> bool:
+        """Whether more is left than before; responses may overtake each other."""
+        return remaining > window.remaining + self._in_flight
 
-    def _start_window(self, now: float) -> None:
-        self._window_start = now
-        self._polls_in_window = self._polls_in_flight
+    def _start_window(self, now: float, limit: int, remaining: int, end: float, *, is_named: bool) -> None:
+        is_guess = self._window is None and not is_named
+        self._window = _Window(limit, remaining, now, end, self._polls_in_flight, is_named, is_guess)
 
     def accepted(self) -> None:
         """A response was not a 429."""
@@ -161,7 +176,10 @@ class Quota:
 
     def named_opening(self, now: float) -> float:
         """When the next request may be sent by what the responses named: `now` or later."""
-        return max(now, self._refused_until, self._spent_until)
+        window = self._window
+        if window is not None and window.is_named and window.remaining == 0:
+            return max(now, self._refused_until, window.end)
+        return max(now, self._refused_until)
 
     def opens_at(self, now: float) -> float:
         """When the next request may be sent: `now` or later."""
@@ -174,46 +192,47 @@ class Quota:
         evenly over the time that remains. With `is_spare`, when one may be sent that the policies do not
         require: infinity unless the headers show that quota is plentiful.
         """
-        if is_spare and self._limit is None:
+        window = self._window
+        if is_spare and window is None:
             return math.inf
         opens = self.opens_at(now)
         if opens > now:
             return opens
-        if not self._learned or (self._limit is not None and now >= self._window_end):
+        if not self._learned or (window is not None and now >= window.end):
             # One is sent ahead, to learn what the others may spend, unless it takes too long.
             return max(now, self._last_poll + PATIENCE) if self._polls_in_flight else now
-        if self._limit is None:
+        if window is None:
             return now
-        allowed = self._polls_allowed(self._limit, self._poll_share * (_SPARE if is_spare else 1))
+        allowed = self._polls_allowed(window, self._poll_share * (_SPARE if is_spare else 1))
         if allowed < 1:
-            return self._window_end
-        if not self._polls_in_window:
+            return window.end
+        if not window.polls:
             return now
-        return max(now, self._last_poll + (self._window_end - self._last_poll) / (allowed + 1))
+        return max(now, self._last_poll + (window.end - self._last_poll) / (allowed + 1))
 
     def allows_last_poll(self, now: float) -> bool:
-        """Whether a poll may be sent without which a wait would end unheard.
+        """Whether a poll may be sent without which a wait would end without any.
 
         The share of polling does not count, and a pause that no response named does not delay it. But only
         one poll is under way during such a pause.
         """
         if self.named_opening(now) > now or (self._paused_until > now and self._polls_in_flight):
             return False
-        is_known = self._limit is not None and now < self._window_end
-        return not is_known or self._remaining > self._in_flight
+        window = self._window
+        return window is None or now >= window.end or window.remaining > self._in_flight
 
     def is_paused(self, now: float) -> bool:
         """Whether a 429 that named no time is the only reason not to send a request."""
         return self._paused_until > self.named_opening(now)
 
-    def _polls_allowed(self, limit: int, share: float) -> float:
-        of_limit = share * limit
-        if self._is_guess and limit <= _HOURLY:
+    def _polls_allowed(self, window: _Window, share: float) -> float:
+        of_limit = share * window.limit
+        if window.is_guess and window.limit <= _HOURLY:
             of_limit /= 2  # the limit may have to last for an hour
-        of_window = max(1.0, of_limit) - self._polls_in_window
-        of_rest = share * (self._remaining - self._in_flight)
-        untouched = self._remaining == limit and not self._in_flight
-        return min(of_window, max(1.0, of_rest) if untouched else of_rest)
+        of_window = max(1.0, of_limit) - window.polls
+        of_rest = share * (window.remaining - self._in_flight)
+        is_untouched = window.remaining == window.limit and not self._in_flight
+        return of_window if is_untouched else min(of_window, of_rest)
 
     def held_back_by(self, now: float, wall: float) -> str:
         """Why no poll is sent now, for an error."""
@@ -222,7 +241,7 @@ class Quota:
             return f"the project's quota is spent until {_time_of(wall + opens - now)}"
         if self._paused_until > now:
             return "Voucherify refused a request (429) and named no time for the next one"
-        if not self._learned or self._limit is None or now >= self._window_end:
+        if not self._learned or self._window is None or now >= self._window.end:
             return "an earlier poll has no response yet"
         next_poll = _time_of(wall + self.poll_at(now) - now)
         return f"the share of the quota that polling may use allows the next poll at {next_poll}"
