@@ -43,6 +43,19 @@ class TestOfOneExport:
             other.cancel()
         await asyncio.wait(others)
 
+    @virtually
+    async def test_is_not_one_too_many(self) -> None:
+        """Waits that end while two GETs of their export are under way have the response of these."""
+        setup = Setup(exp_1=[(0, "DONE")])
+        setup.poller.latency = 0.5
+        waits = []
+        for _ in range(4):
+            waits.append(setup.wait(timeout=0))
+            await asyncio.sleep(0.1)
+
+        assert [(await wait).is_done for wait in waits] == [True] * 4
+        assert setup.poller.requests == [(0, "exp_1"), (0.1, "exp_1")]
+
 
 class TestOfAnotherPage:
     @virtually

@@ -296,7 +296,9 @@ class Watcher:
         """Until when a wait that has reached its deadline waits for its request under way."""
         request = waiter.request
         if request is None:
-            return -math.inf
+            # Another request would be one too many: the newest that is under way serves it as well.
+            is_full = waiter.entry.requests >= MOST_REQUESTS
+            return waiter.entry.sent_at + LAST_POLL if is_full else -math.inf
         if request.sent_at >= waiter.deadline:
             return request.sent_at + LAST_POLL
         # It was sent before the deadline: unless it is the first, there was one with a response.
