@@ -66,6 +66,14 @@ class TestDirectCalls:
         assert quota.opens_at(12) == 3610
         assert quota.poll_at(12) == 3610
 
+    def test_wait_for_a_refusal_beyond_the_reset(self) -> None:
+        """Of the reset of a spent quota and the time of a refusal, the later one counts."""
+        quota = Quota(0.5)
+        report_headers(quota, 0, 100, 0, 60)
+        quota.refused(1, 90)
+
+        assert quota.opens_at(1) == 91
+
     def test_refusals_without_a_time_delay_longer_each_time(self) -> None:
         """The delay is 1, 2, 4 … and at most 60 seconds, and restarts after an accepted request."""
         quota = Quota(0.5)
@@ -204,9 +212,9 @@ class TestPolling:
     def test_takes_all_of_the_share_if_the_limit_is_too_high_for_an_hour(self) -> None:
         """A limit of more than 100 is for a minute."""
         quota = Quota(0.5)
-        poll(quota, 0, 102, 101, 0)
+        poll(quota, 0, 101, 100, 0)
 
-        assert quota.poll_at(0) == pytest.approx(60 / 51)
+        assert quota.poll_at(0) == pytest.approx(60 / 50.5)
 
     @pytest.mark.parametrize("refilled", [99, 90])
     def test_a_refill_after_a_minute(self, refilled: int) -> None:
@@ -268,6 +276,16 @@ class TestPolling:
         report_headers(quota, 0, 2000, 1999, 60)
 
         assert quota.poll_at(0) == pytest.approx(60 / 1000)
+
+    def test_a_lower_limit(self) -> None:
+        """A lower limit is used from the next response on, also in a window whose end is assumed."""
+        quota = Quota(0.5)
+        poll(quota, 0, 400, 399)
+        report_headers(quota, 0, 200, 180)
+
+        assert quota.poll_at(0) == pytest.approx(60 / 91)
+        report_headers(quota, 0, 120, 119)
+        assert quota.poll_at(0) == pytest.approx(60 / 60)
 
     def test_a_window_that_started_early(self) -> None:
         """A reset later than the known one starts a new window."""
@@ -331,6 +349,14 @@ class TestNewerResponses:
         report_headers(quota, 12, 100, 99, 20.1)
 
         assert quota.poll_at(12) == 12
+
+    def test_a_window_that_ends_a_little_sooner(self) -> None:
+        """An end that is more than two seconds sooner replaces the known one."""
+        quota = Quota(0.5)
+        report_headers(quota, 0, 100, 0, 60)
+        report_headers(quota, 1, 100, 0, 56.5)
+
+        assert quota.opens_at(1) == 57.5
 
     def test_a_quota_that_is_not_spent(self) -> None:
         """A response with requests left ends the delay of an earlier one without any."""
@@ -430,6 +456,15 @@ class TestNewerResponses:
         poll(quota, 0, 100, 99, 0)
         poll(quota, 1, 100, 98, 3_599)
         assert quota.poll_at(1) == pytest.approx(1 + 3_599 / 49)
+
+    def test_a_time_that_confirms_the_assumed_one(self) -> None:
+        """If the assumed minute is the window, all of the share is used, and the end of it is certain."""
+        quota = Quota(0.5)
+        poll(quota, 0, 100, 99, 0)
+        report_headers(quota, 0, 100, 99, 60)
+        assert quota.poll_at(0) == pytest.approx(60 / 50)
+        report_headers(quota, 1, 100, 0, 59)
+        assert quota.opens_at(1) == 60
 
     def test_responses_without_a_time_after_the_end(self) -> None:
         """After the window that a response named, the next one is assumed to last a minute again."""

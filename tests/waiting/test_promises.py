@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from test_watcher import EVERY_SECOND, STEADY, TIMELINE, Setup, exported
+from test_watcher import EVERY_SECOND, STEADY, TIMELINE, FakePoller, Setup, exported
 from virtual import virtually
 from waits import wait
 
@@ -68,6 +68,32 @@ class TestOnePollAtLeast:
             await setup.wait("exp_2", timeout=0)
         assert caught.value.last_export == exported("IN_PROGRESS", "exp_2", "2025-01-01T00:00:58.000Z")
         assert len(setup.poller.requests) == 2
+
+    @virtually
+    async def test_at_the_time_of_another_poll(self) -> None:
+        """A response that came just before the wait started is none for this wait."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING, exp_3=DONE)
+        waits = [setup.wait("exp_1", timeout=60), setup.wait("exp_2", timeout=60)]
+        while not setup.events:
+            await asyncio.sleep(0)
+
+        assert (await setup.wait("exp_3", timeout=0)).is_done
+        assert setup.clock.monotonic() == 0
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    @virtually
+    async def test_not_at_the_deadline_of_a_wait_that_has_ended(self) -> None:
+        """A wait that was cancelled, or is done, gets no poll at its deadline."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING)
+        keeper = setup.wait("exp_2", policy=PollPolicy(wait=lambda _: 1000.0))
+        cancelled = setup.wait(timeout=50)
+        await asyncio.sleep(1)
+        cancelled.cancel()
+        await asyncio.sleep(100)
+
+        assert setup.poller.times == [0]
+        keeper.cancel()
+        await asyncio.wait({keeper, cancelled})
 
     @virtually
     async def test_one_poll_serves_all_that_end_at_the_same_time(self) -> None:
@@ -258,6 +284,23 @@ class TestRequestsWithoutAResponse:
         keeper.cancel()
         await asyncio.wait({keeper})
 
+    @virtually
+    async def test_of_others_are_not_the_reason(self) -> None:
+        """A request that was sent before the wait started is not its last poll."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING, exp_3=PENDING)
+        setup.quota.answered(0, 100, 1, 60)
+        setup.poller.latency = 1000
+        waits = [setup.wait("exp_1", timeout=30), setup.wait("exp_2", timeout=30)]
+        setup.quota.refused(0, 0)  # so that one poll is sent ahead
+        await asyncio.sleep(1)
+
+        with pytest.raises(WaitTimeoutError) as caught:
+            await setup.wait("exp_3", timeout=2)
+        assert setup.poller.requests == [(0, "page 1")]
+        assert caught.value.held_back_by is not None
+        assert "no response for" not in caught.value.held_back_by
+        await asyncio.gather(*waits, return_exceptions=True)
+
 
 class TestStrategies:
     """What a wait strategy does is the affair of its own wait."""
@@ -326,6 +369,17 @@ class TestStrategies:
         assert setup.watcher._map.entries == {}
 
     @virtually
+    async def test_are_not_called_after_the_last_poll(self) -> None:
+        """Where no poll follows, there is no pause to choose."""
+        calls: list[object] = []
+        setup = Setup(exp_1=PENDING)
+        policy = PollPolicy(wait=lambda state: calls.append(state) or 2.0)
+
+        with pytest.raises(WaitTimeoutError):
+            await setup.wait(timeout=4, policy=policy)
+        assert (setup.poller.times, len(calls)) == ([0, 2, 4], 2)
+
+    @virtually
     async def test_know_the_time_since_the_start(self) -> None:
         """`seconds_since_start` is the time since this wait began."""
         setup = Setup(exp_1=[(0, "SCHEDULED"), (20, "DONE")])
@@ -380,6 +434,39 @@ class TestUnnamedRefusals:
             outcomes[1].held_back_by
             == "Voucherify refused a request (429) and named no time for the next one"
         )
+
+    @virtually
+    async def test_do_not_make_up_for_a_spent_quota(self) -> None:
+        """The last poll in the pause is sent only if a request is left."""
+        setup = Setup(exp_1=PENDING)
+        setup.poller.headers = lambda: (RateLimit(limit=100, remaining=0), None)
+        waiting = setup.wait(timeout=30)
+        await asyncio.sleep(29)
+        for _ in range(2):
+            setup.quota.refused(setup.clock.monotonic(), None)
+
+        with pytest.raises(WaitTimeoutError):
+            await waiting
+        assert setup.poller.times == [0]
+
+    @virtually
+    async def test_do_not_repeat_a_last_poll(self) -> None:
+        """If somebody else cancels the last poll, the wait ends, since that counts as a failure."""
+        setup = Setup(exp_1=PENDING)
+        waiting = setup.wait(timeout=30)
+        await asyncio.sleep(29)
+        for _ in range(6):
+            setup.quota.refused(setup.clock.monotonic(), None)
+        before = asyncio.all_tasks()
+        setup.poller.latency = 1000
+        await asyncio.sleep(1.5)
+        (request,) = (task for task in asyncio.all_tasks() - before if "_poll" in repr(task.get_coro()))
+        request.cancel()
+
+        with pytest.raises(WaitTimeoutError):
+            await waiting
+        assert setup.clock.monotonic() == 30.5
+        assert setup.poller.times[-2:] == [14, 30]
 
     @virtually
     async def test_do_not_end_a_wait_that_joins(self) -> None:
@@ -515,6 +602,27 @@ class TestReadLag:
         assert setup.poller.times == [0, 2, 6, 14]
 
     @virtually
+    async def test_the_time_ends_exactly(self) -> None:
+        """At the tenth second, a 404 is the end."""
+        setup = self.setup(missing=99)
+        setup.watcher.note_created("exp_1")
+
+        with pytest.raises(ExportNotFoundError):
+            await setup.wait(policy=EVERY_SECOND)
+        assert setup.poller.times == list(range(11))
+
+    @virtually
+    async def test_another_failure(self) -> None:
+        """A failure that is no 404 does not pass because the export is new."""
+        setup = Setup(exp_1=TIMELINE)
+        setup.poller.outcomes["exp_1"] = [AuthenticationError("unknown", status=401)]
+        setup.watcher.note_created("exp_1")
+
+        with pytest.raises(AuthenticationError):
+            await setup.wait()
+        assert setup.poller.times == [0]
+
+    @virtually
     async def test_the_export_of_somebody_else(self) -> None:
         """Any other export that is not found does not exist."""
         setup = self.setup(missing=9)
@@ -533,6 +641,17 @@ class TestReadLag:
             await asyncio.sleep(1)
 
         assert list(setup.watcher._created) == [f"exp_{number}" for number in range(20, 30)]
+
+
+class Reluctant(FakePoller):
+    """A poller whose requests take two seconds to be cancelled, as the end of a connection may."""
+
+    async def _request(self, requested: str) -> None:
+        try:
+            await super()._request(requested)
+        except asyncio.CancelledError:
+            await asyncio.sleep(2)
+            raise
 
 
 class TestHooks:
@@ -561,6 +680,19 @@ class TestHooks:
 
         mine = [event for event in setup.events if getattr(event, "export_id", None) == "exp_1"]
         assert [type(event) for event in mine] == [StatusChanged, WaitEnded]
+        await asyncio.wait({other})
+
+    @virtually
+    async def test_the_end_at_a_deadline_is_an_event_at_once(self) -> None:
+        """The event of a wait whose time is over does not come with the next response."""
+        setup = Setup(exp_1=PENDING)
+        setup.poller.latency = 1000
+        other = setup.wait(timeout=60)
+        with pytest.raises(WaitTimeoutError):
+            await setup.wait(timeout=4)
+
+        assert [type(event) for event in setup.events] == [WaitEnded]
+        other.cancel()
         await asyncio.wait({other})
 
     @virtually
@@ -661,6 +793,40 @@ class TestCloses:
 
         assert (await setup.wait()).is_done
 
+    @virtually
+    async def test_leave_no_task(self) -> None:
+        """When `close` returns, no request is under way, even if nobody has taken the outcomes."""
+        setup = Setup(exp_1=DONE, exp_2=PENDING)
+        wanted = [("exp_1", None), ("exp_2", None)]
+        async with aclosing(setup.watcher.wait_many(wanted, None, STEADY)) as outcomes:
+            await anext(outcomes)
+            setup.poller.latency = 1000
+            await asyncio.sleep(3)
+            await setup.watcher.close()
+
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    @virtually
+    async def test_a_new_wait_during_a_close(self) -> None:
+        """A wait that starts while the requests are being cancelled is served at once, by one task."""
+        setup = Setup(exp_1=TIMELINE, exp_2=[(0, "SCHEDULED"), (20, "DONE")])
+        setup.watcher._poller = poller = Reluctant(
+            setup.poller.statuses, setup.quota, setup.clock, slow={"exp_1": 1000}
+        )
+        setup.quota.answered(0, None, None, None)
+        closed = setup.wait()
+        await asyncio.sleep(1)
+        closing = asyncio.create_task(setup.watcher.close())
+        await asyncio.sleep(0)
+        new = setup.wait("exp_2", policy=EVERY_SECOND)
+        await asyncio.sleep(5)
+
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        assert names.count("voucherify-exports-watcher") == 1
+        assert poller.requests[:3] == [(0, "exp_1"), (1, "exp_2"), (2, "exp_2")]
+        assert (await new).is_done
+        await asyncio.wait({closing, closed})
+
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.12 added eager tasks")
     @virtually
     async def test_by_an_eager_task_of_a_wait_strategy(self) -> None:
@@ -704,6 +870,23 @@ class TestCloses:
         assert sum(isinstance(event, WaitEnded) for event in setup.events) == 3
 
 
+class TestCheck:
+    @virtually
+    async def test_includes_the_places(self) -> None:
+        """What the tests call after every step asserts the rules of the map, too."""
+        setup = Setup(is_checked=False, exp_1=PENDING)
+        waiting = setup.wait()
+        await asyncio.sleep(1)
+        entry = setup.watcher._map.entries["exp_1"]
+        del entry.place.entries[entry]
+
+        with pytest.raises(AssertionError, match="in two places, or in none"):
+            setup.watcher.check()
+        entry.place.entries[entry] = None
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
 class TestManyWaits:
     @pytest.mark.parametrize("waits", [1_000, 4_000])
     def test_for_one_id_are_linear(self, waits: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -716,7 +899,13 @@ class TestManyWaits:
             steps += 1
             include(schedule, waiter, is_missing)
 
+        def ends_before(waiter: Waiter, other: Waiter) -> bool:
+            nonlocal steps
+            steps += 1
+            return waiter.ends < other.ends
+
         monkeypatch.setattr(Schedule, "include", counted)
+        monkeypatch.setattr(Waiter, "__lt__", ends_before)
 
         @virtually
         async def check() -> None:
@@ -733,6 +922,22 @@ class TestManyWaits:
         assert steps < 20 * waits
 
     @virtually
+    async def test_keep_their_deadlines_when_others_have_ended(self) -> None:
+        """Waits that are cancelled by the hundred change nothing for those that remain."""
+        setup = Setup(is_checked=False, exp_1=PENDING)
+        waits = {timeout: setup.wait(timeout=timeout) for timeout in (37 * n % 401 + 0.5 for n in range(401))}
+        await asyncio.sleep(0.1)
+        cancelled = [waits.pop(timeout) for timeout in list(waits) if timeout % 3 > 1]
+        for task in cancelled:
+            task.cancel()
+        await asyncio.wait(cancelled)
+        waits |= {timeout: setup.wait(timeout=timeout) for timeout in range(500, 800)}
+        await asyncio.wait(waits.values())
+
+        ended = [event for event in setup.events if isinstance(event, WaitEnded)]
+        assert [event.elapsed for event in ended] == pytest.approx(sorted(waits))
+
+    @virtually
     async def test_ended_waits_do_not_accumulate(self) -> None:
         """Deadlines that are far away do not keep waits that have ended in memory."""
         setup = Setup(exp_1=PENDING)
@@ -746,3 +951,4 @@ class TestManyWaits:
         assert len(setup.watcher._ends) <= 300
         keeper.cancel()
         await asyncio.wait({keeper})
+        assert setup.watcher._ends == []

@@ -226,6 +226,7 @@ class TestKnownExport:
         "known",
         [
             exported("SCHEDULED", created_at="2025-12-31T23:59:00.000Z"),
+            exported("SCHEDULED", created_at="2025-12-31T23:59:58.000Z"),
             exported("IN_PROGRESS", created_at="2026-01-01T00:00:00.000Z"),
         ],
     )
@@ -240,8 +241,80 @@ class TestKnownExport:
 
         check()
 
+    def test_an_export_from_the_future(self) -> None:
+        """If the clocks of the server and of this machine differ, an export may be new, and not younger."""
+        times: list[list[float]] = []
+
+        @virtually
+        async def poll(created_at: str) -> None:
+            setup = Setup(exp_1=[(0, "SCHEDULED"), (60, "DONE")])
+            setup.poller.headers = lambda: (RateLimit(limit=2_000, remaining=1_990), 60.0)
+            policy = PollPolicy(initial=1, factor=2, max=60, jitter=0)
+            await setup.wait(known=exported("SCHEDULED", created_at=created_at), policy=policy)
+            times.append(setup.poller.times)
+
+        poll("2026-01-01T00:00:00.000Z")
+        poll("2026-01-01T00:05:00.000Z")
+
+        assert times[0][0] == 1
+        assert times[0] == times[1]
+
+    @pytest.mark.parametrize(
+        ("created_at", "times"),
+        [
+            ("2025-12-31T23:59:59.000Z", [0, 2, 4, 6, 8, 10, 12]),
+            ("2025-12-31T23:55:00.000Z", [0, 2, 6, 14, 30, 62]),
+        ],
+    )
+    def test_spare_polls_depend_on_the_age(self, created_at: str, times: list[float]) -> None:
+        """A tenth of the age of the export, not of the wait, is a pause after which spare quota is used."""
+
+        @virtually
+        async def check() -> None:
+            setup = Setup(exp_1=[(0, "IN_PROGRESS"), (times[-1] - 1e-3, "DONE")])
+            setup.poller.headers = lambda: (RateLimit(limit=2_000, remaining=1_990), 60.0)
+            await setup.wait(known=exported("IN_PROGRESS", created_at=created_at))
+            assert setup.poller.times == times
+
+        check()
+
+    @virtually
+    async def test_spare_polls_depend_on_the_age_in_the_response(self) -> None:
+        """The age of an export of which only the id is known is in its first response."""
+        setup = Setup(exp_1=[(0, "IN_PROGRESS"), (61, "DONE")])
+        setup.poller.headers = lambda: (RateLimit(limit=2_000, remaining=1_990), 60.0)
+
+        await setup.wait()
+
+        assert setup.poller.times == [0, 2, 6, 14, 30, 62]
+
 
 class TestDeadline:
+    @virtually
+    async def test_a_loop_that_was_blocked(self) -> None:
+        """If the loop was blocked until after the deadline, the wait ends as usual, with a last poll."""
+        setup = Setup(exp_1=[(0, "IN_PROGRESS")])
+        waiting = setup.wait(timeout=10)
+        await asyncio.sleep(9)
+        asyncio.get_running_loop()._jumping.elapsed += 3
+
+        with pytest.raises(WaitTimeoutError):
+            await waiting
+        assert setup.poller.times == [0, 2, 6, 12]
+
+    @virtually
+    async def test_durations_are_since_the_start_of_the_wait(self) -> None:
+        """`elapsed` is the time of this wait, and no time of the clock."""
+        setup = Setup(exp_1=[(0, "IN_PROGRESS")], exp_2=[(0, "IN_PROGRESS"), (104, "DONE")])
+        await asyncio.sleep(100)
+
+        with pytest.raises(WaitTimeoutError) as caught:
+            await setup.wait(timeout=10)
+        await setup.wait("exp_2")
+
+        assert caught.value.elapsed == 10
+        assert [event.elapsed for event in setup.events if isinstance(event, WaitEnded)] == [10, 0]
+
     @virtually
     async def test_the_last_poll_is_at_the_deadline(self) -> None:
         """The last delay is shortened to the deadline, and one more poll follows."""
@@ -261,6 +334,7 @@ class TestDeadline:
         assert caught.value.export_id == "exp_1"
         assert caught.value.last_export == exported("IN_PROGRESS")
         assert (caught.value.elapsed, caught.value.polls, caught.value.last_error) == (10, 4, None)
+        assert caught.value.held_back_by is None
         assert setup.clock.monotonic() == 10
         ended = WaitEnded(export_id="exp_1", outcome="WaitTimeoutError", elapsed=10, polls=4)
         assert ended in setup.events
@@ -291,7 +365,7 @@ class TestDeadline:
         setup.poller.latency = 1000
         with pytest.raises(WaitTimeoutError):
             await waiting
-        assert setup.clock.monotonic() - started == pytest.approx(10 + LAST_POLL)
+        assert setup.clock.monotonic() - started == pytest.approx(10 + LAST_POLL) == pytest.approx(11)
 
     @virtually
     async def test_a_last_poll_that_hangs_delays_no_other_wait(self) -> None:
@@ -428,6 +502,20 @@ class TestFailures:
         with pytest.raises(InvalidResponseError, match=r"exp_1.*no result URL"):
             await setup.wait()
         assert setup.poller.times == [0, 2]
+
+    @virtually
+    async def test_done_without_a_result_concerns_no_other_export(self) -> None:
+        """The second poll is a GET, and then all waits for this export end, and no other one."""
+        setup = Setup(exp_1=[(0, "DONE")], exp_2=[(0, "IN_PROGRESS"), (60, "DONE")])
+        setup.poller.outcomes["exp_1"] = [Export.from_dict(wire(result=None, id="exp_1"))] * 9
+        other = setup.wait("exp_2")
+
+        outcomes = await asyncio.gather(*(setup.wait() for _ in range(3)), return_exceptions=True)
+
+        assert [type(outcome) for outcome in outcomes] == [InvalidResponseError] * 3
+        assert (2, "exp_1") in setup.poller.requests
+        assert setup.clock.monotonic() == 2
+        assert (await other).is_done
 
     @virtually
     async def test_in_progress_after_done_without_a_result(self) -> None:
@@ -969,6 +1057,17 @@ class TestRounds:
             RoundCompleted(requests=1, seen=2, pending=1, remaining=98, next_due=pytest.approx(2)),
             RoundCompleted(requests=1, seen=1, pending=0, remaining=98, next_due=None),
         ]
+
+    @virtually
+    async def test_the_next_due_time_is_a_duration(self) -> None:
+        """`next_due` are the seconds from the event to the next poll."""
+        setup = Setup(exp_1=[(0, "SCHEDULED"), (102, "DONE")])
+        await asyncio.sleep(100)
+
+        await setup.wait()
+
+        rounds = [event for event in setup.events if isinstance(event, RoundCompleted)]
+        assert [event.next_due for event in rounds] == [pytest.approx(2), None]
 
 
 def test_the_last_poll_is_short() -> None:

@@ -59,8 +59,8 @@ class Poller(Protocol):
 class Watcher:
     """Serves the waits of one client.
 
-    `_ends` is a heap of the waits with a deadline, by their ends; `_most_ends` is how long it may get before
-    it is cleared of waits that have ended. `_created` has the exports of the last `read_lag` seconds.
+    `_ends` is a heap of the waits, by their ends; `_most_ends` is how long it may get before it is cleared of
+    waits that have ended. `_created` has the exports of the last `read_lag` seconds.
     """
 
     def __init__(
@@ -79,7 +79,6 @@ class Watcher:
         self._changed = asyncio.Event()
         self._events: list[Event] = []  # to emit
         self._requests = self._returned = 0  # since the last event
-        self._under_way = 0
 
     async def wait_many(
         self, wanted: Iterable[tuple[str, Export | None]], timeout: float | None, policy: PollPolicy
@@ -132,14 +131,15 @@ class Watcher:
     ) -> Waiter:
         """Start a wait, which must be detached; `known` is what the caller knows of the export."""
         now = self._clock.monotonic()
-        age = self._age(known) if known else 0.0
         deadline = math.inf if timeout is None else now + timeout
-        due = now + _first_pause(known, age, policy) if known else now
+        created = due = now
+        if known:
+            age = self._age(known)
+            created, due = now - age, now + _first_pause(known, age, policy)
         waiter = Waiter(inbox or Inbox(), policy, now, deadline, due, known, on_update)
-        self._map.joined(waiter, export_id, known, created=now - age if known else now)
-        if deadline < math.inf:
-            self._drop_ended()
-            heapq.heappush(self._ends, waiter)
+        self._map.joined(waiter, export_id, known, created)
+        self._drop_ended()
+        heapq.heappush(self._ends, waiter)
         if self._task is None:
             self._start()
         self._changed.set()
@@ -172,8 +172,8 @@ class Watcher:
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """Keep the rule that a pending wait has a running task or an error, whatever ended the task.
 
-        An exception, such as that of an event hook, ends all waits. Without one, the task ended because
-        nobody waited, or somebody else cancelled it: if there are waits now, another task serves them.
+        An exception, such as that of an event hook, ends all waits. Without one, somebody else cancelled the
+        task: if there are waits, another one serves them.
         """
         if task is not self._task:
             return  # `_stop` ended it
@@ -214,15 +214,14 @@ class Watcher:
     async def _run(self) -> None:
         await asyncio.sleep(0)  # else an eager task would do things before it is known as the watcher's
         async with asyncio.TaskGroup() as requests:
-            # As long as requests are under way, this task cannot end, and must serve who comes meanwhile.
-            while self._map.entries or self._under_way:
+            while True:  # until `_stop`, since a wait may start at any time
                 self._changed.clear()
                 now = self._clock.monotonic()
                 self._end_hopeless(now)
                 self._start_polls(now + _SLACK, requests)
                 self._reach_deadlines(now + _SLACK, requests)
                 next_poll = self._next_poll(now)
-                self._end_round(max(0.0, next_poll - now))
+                self._end_round(next_poll - now)
                 self._emit_events()
                 ends_next = self._ends[0].ends if self._ends else math.inf
                 await sleep_unless(self._clock, min(next_poll, ends_next) - now, self._changed)
@@ -238,7 +237,7 @@ class Watcher:
             waiter = heapq.heappop(self._ends)
             if waiter.request is not None:
                 under_way.append(waiter)
-            elif waiter.is_pending:
+            else:
                 request = f"Wait for export {waiter.entry.export_id}"
                 self._finish(waiter, spent_error(request, opens_at - now, self._clock.wall()))
         for waiter in under_way:
@@ -261,13 +260,11 @@ class Watcher:
     def _send(self, target: Page | Entry, now: float, requests: asyncio.TaskGroup) -> None:
         self._quota.poll_sent(now)
         self._requests += 1
-        self._under_way += 1
         request = self._map.asked(target, now)
         task = requests.create_task(self._poll(request))
         task.add_done_callback(partial(self._poll_ended, request))
 
     def _poll_ended(self, request: Request, task: asyncio.Task[None]) -> None:
-        self._under_way -= 1
         self._quota.poll_ended()
         if task.cancelled() and not request.is_settled and self._map.entries:
             # By somebody else, or by a hook that raised CancelledError.
@@ -464,10 +461,9 @@ class Watcher:
         self._map.check()
         waiters = self._waiters()
         assert self._task is not None or not waiters, "nothing runs for those who wait"
-        ends = set(self._ends)
+        assert set(waiters) <= set(self._ends), "a wait has no end"
         for waiter in waiters:
             assert waiter.outcome is None, "a wait that has ended is still served"
-            assert waiter.deadline == math.inf or waiter in ends, "a wait has no end"
 
 
 class _Failure:
@@ -507,6 +503,5 @@ def _may_pass(error: VoucherifyExportsError) -> bool:
 def _own_copy(error: VoucherifyExportsError) -> VoucherifyExportsError:
     """The error for one of several waiters: an exception collects the traceback of each raise."""
     own = copy(error)
-    own.__cause__ = error.__cause__
-    own.__suppress_context__ = True
+    own.__cause__ = error.__cause__  # even `None` suppresses the context
     return own
