@@ -361,6 +361,15 @@ class TestPolled:
 
         assert awaited.map.next_due() == 2
 
+    def test_an_export_that_was_expected_elsewhere(self) -> None:
+        """An export is expected on the page that contained it last."""
+        awaited = Awaited(1, 2, 3)
+        awaited.map.isolate(awaited.entry(2))
+        awaited.map._move(awaited.entry(3), 2)
+        awaited.get_page(1, 0, response_of(0))
+
+        assert awaited.places([1, 2, 3]) == [1, 1, 1]
+
     def test_a_page_whose_exports_came_later(self) -> None:
         """The response is a poll of the page, also if those for which it was requested have left."""
         awaited = Awaited(1, 2, 3, 4)
@@ -983,9 +992,10 @@ class TestRules:
             awaited.map.check()
 
     def test_a_due_time_in_the_queue_that_changed_unnoticed(self) -> None:
-        """The queue does not keep an old due time either."""
+        """The queue does not keep an old due time either, also of an entry that is not the first."""
         awaited = self.broken()
-        awaited.map.isolate(awaited.entry(0))
+        for number in (1, 0):
+            awaited.map.isolate(awaited.entry(number))
         awaited.map.check()
         awaited.entry(0).waiters[0].due = -7.0
         with pytest.raises(AssertionError, match="not queued under its present due time"):

@@ -127,14 +127,14 @@ class TestWaiter:
     def test_a_poll_before_its_time(self) -> None:
         """A poll that was sent for others does not start the next pause; one at the due time does."""
         wait = waiter(due=10)
-        awaited = entry(wait)
+        awaited = entry(wait, waiter(due=11))
         wait.schedule_poll(9.9)
-        assert (wait.due, wait.pause) == (10, None)
+        assert (wait.due, wait.pause, awaited.due) == (10, None, 10)
         wait.polls = 1
         wait.schedule_poll(10)
+        awaited.check()
 
-        assert (wait.due, wait.pause) == (12, 2)
-        assert awaited.due == 12
+        assert (wait.due, wait.pause, awaited.due) == (12, 2, 11)
 
 
 class TestSchedule:
