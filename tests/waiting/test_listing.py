@@ -172,6 +172,14 @@ class TestPick:
         awaited.map.ended(first)
         assert awaited.pick(2 * PATIENCE) == "exp_1"
 
+    def test_a_parallel_get_is_not_sent_before_its_time(self) -> None:
+        """A slow GET for an export that is polled rarely is repeated when the next poll is due."""
+        awaited = Awaited()
+        awaited.wait(1, due=100)
+        awaited.map.asked(awaited.entry(1), 0)
+
+        assert awaited.map.next_due() == 100
+
     def test_a_page_under_way_counts_for_its_last_export(self) -> None:
         """If a page has one export left while it is requested, that gets no GET at the same time."""
         awaited = Awaited(1, 2)

@@ -217,6 +217,16 @@ class TestEntry:
 
         assert (awaited.due, awaited.schedule.floor, place.changes) == (7, 1, 1)
 
+    def test_what_several_waiters_want_is_computed_once(self) -> None:
+        """It is kept until a change, also while others join. One waiter needs no memory for that."""
+        single, several = entry(waiter()), entry(waiter(), waiter())
+        kept = several.schedule
+        several.join(waiter())
+        assert several.schedule is kept
+        several.changed()
+        assert several.schedule is not kept
+        assert single.schedule is not single.schedule
+
     def test_silence(self) -> None:
         """It lasts from the start of the first wait, and then from the last poll."""
         awaited = entry(waiter(started=3), waiter(started=4))

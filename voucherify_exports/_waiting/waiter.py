@@ -200,7 +200,7 @@ class Entry(Polled):
     created: float
     place: Place
     latest: Export | None = None
-    waiters: list[Waiter] = field(factory=_no_waiters, init=False)
+    waiters: list[Waiter] = field(factory=_no_waiters)
     polled_at: float | None = None
     misses: int = 0
     lacked_result: bool = False
