@@ -757,6 +757,32 @@ class TestTaskUnderWay:
             assert setup.clock.monotonic() < 10
 
     @virtually
+    async def test_a_wait_that_starts_after_a_failed_task(self) -> None:
+        """It gets a task of its own, even if nobody has taken the outcomes of the failed one."""
+        setup = Setup(exp_1=DONE, exp_2=PENDING)
+        wanted = [("exp_1", None), ("exp_2", None)]
+        async with aclosing(setup.watcher.wait_many(wanted, None, STEADY)) as outcomes:
+            await anext(outcomes)
+            setup.poller.outcomes["exp_2"] = [ZeroDivisionError()]
+            await asyncio.sleep(3)
+
+            assert (await setup.wait(timeout=10)).is_done
+            assert type((await anext(outcomes))[1]) is ZeroDivisionError
+
+    @virtually
+    async def test_a_cancelled_task_without_waits(self) -> None:
+        """A shutdown that cancels the task while nobody waits is not answered with another task."""
+        setup = Setup(exp_1=DONE)
+        async with aclosing(setup.watcher.wait_many([("exp_1", None)], None, STEADY)) as outcomes:
+            await anext(outcomes)
+            await asyncio.sleep(1)
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(1)
+
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    @virtually
     async def test_a_wait_for_an_export_whose_request_is_under_way(self) -> None:
         """The response to a GET counts for a wait that started after the first one was cancelled."""
         setup = Setup(exp_1=DONE, exp_2=PENDING)
