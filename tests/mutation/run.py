@@ -105,7 +105,7 @@ class Recorder:
         started = time.process_time()
         result = yield
         files = {str(path) for path in MODULES.values()}
-        lines = {(file, line) for file, line in self._lines if file in files}
+        lines = {(file, line) for file, line in [*self._lines] if file in files}
         self.tests[item.nodeid] = Test(time.process_time() - started, lines)
         return result
 
