@@ -41,7 +41,7 @@ from voucherify_exports import (
 )
 from voucherify_exports._api.quota import Quota, spent_error
 from voucherify_exports._waiting import listing
-from voucherify_exports._waiting.waiter import Request
+from voucherify_exports._waiting.waiter import MOST_REQUESTS, Request
 from voucherify_exports._waiting.watcher import LAST_POLL, Watcher
 
 EXPORTS = 8
@@ -129,8 +129,10 @@ class World:
         self.failed: list[tuple[float, str, type[BaseException]]] = []
         self.refused: list[tuple[float, float]] = []  # when, and until when
         self.hook_raised: list[tuple[float, type[BaseException]]] = []
+        self.tasks_cancelled: list[float] = []
         self.closed: list[float] = []
         self.is_closing = False
+        self.full: set[tuple[float, str]] = set()  # when an export had as many requests as it may have
         self.unpollable: list[float] = []  # when the quota did not allow even a last poll
         self.noted: dict[str, float] = {}
         self.covered: dict[asyncio.Task[Any] | None, list[str]] = {}
@@ -153,6 +155,9 @@ class World:
         assert steps < 2_000, "the loop is busy while no time passes"
         if not self.quota.allows_last_poll(self.now):
             self.unpollable.append(self.now)
+        for entry in self.watcher._map.entries.values():
+            if entry.requests >= MOST_REQUESTS and entry.sent_at + LAST_POLL <= self.now + EPSILON:
+                self.full.add((self.now, entry.export_id))
 
     # The server
 
@@ -210,7 +215,8 @@ class World:
             return
         limit, remaining, reset_in = self.headers(self.now)
         self.quota.answered(self.now, limit, remaining, reset_in)
-        if limit is not None and remaining == 0 and reset_in is not None:
+        if limit is not None and remaining in (0, 1, 2) and reset_in is not None:
+            # Few count as none if an earlier response for the window had none: they may overtake each other.
             self.refused.append((self.now, self.now + reset_in))
         if kind != "429":
             self.quota.accepted()
@@ -373,12 +379,16 @@ class World:
                 return self.may_raise(wait, outcome, at)
 
     def was_polled(self, wait: Wait, export_id: str, at: float) -> bool:
-        """Whether a wait had a poll, if the quota allowed one at its end.
+        """Whether a wait had a poll, if the quota allowed one at its end, and nobody cancelled its requests.
 
         A poll that is sent at the deadline has `LAST_POLL` seconds for its response.
         """
+        cancelled = [*self.tasks_cancelled, *(raised for raised, _ in self.hook_raised)]
+        if any(wait.started <= when <= at for when in cancelled):
+            return True
         ends = wait.deadline - EPSILON
-        if any(ends <= when <= at + EPSILON for when in self.unpollable):
+        full = [when for when, of in self.full if of == export_id]
+        if any(ends <= when <= at + EPSILON for when in [*self.unpollable, *full]):
             return True
         return any(
             wait.started <= poll.ended <= at
@@ -510,6 +520,7 @@ class CancelTasks:
     of: Literal["watcher", "requests", "all"]
 
     def apply(self, world: World) -> None:
+        world.tasks_cancelled.append(world.now)
         own = {wait.task for wait in world.waits} | {*world.others, asyncio.current_task()}
         for task in asyncio.all_tasks() - own:
             if self.of == "all" or (task is world.watcher._task) == (self.of == "watcher"):
