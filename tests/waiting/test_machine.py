@@ -41,7 +41,7 @@ from voucherify_exports import (
 )
 from voucherify_exports._api.quota import Quota, spent_error
 from voucherify_exports._waiting import listing
-from voucherify_exports._waiting.waiter import Request
+from voucherify_exports._waiting.waiter import MOST_REQUESTS, Request
 from voucherify_exports._waiting.watcher import LAST_POLL, Watcher
 
 EXPORTS = 8
@@ -132,6 +132,7 @@ class World:
         self.tasks_cancelled: list[float] = []
         self.closed: list[float] = []
         self.is_closing = False
+        self.full: set[tuple[float, str]] = set()  # when an export had as many requests as it may have
         self.unpollable: list[float] = []  # when the quota did not allow even a last poll
         self.noted: dict[str, float] = {}
         self.covered: dict[asyncio.Task[Any] | None, list[str]] = {}
@@ -154,6 +155,9 @@ class World:
         assert steps < 2_000, "the loop is busy while no time passes"
         if not self.quota.allows_last_poll(self.now):
             self.unpollable.append(self.now)
+        for entry in self.watcher._map.entries.values():
+            if entry.requests >= MOST_REQUESTS and entry.sent_at + LAST_POLL <= self.now + EPSILON:
+                self.full.add((self.now, entry.export_id))
 
     # The server
 
@@ -383,7 +387,8 @@ class World:
         if any(wait.started <= when <= at for when in cancelled):
             return True
         ends = wait.deadline - EPSILON
-        if any(ends <= when <= at + EPSILON for when in self.unpollable):
+        full = [when for when, of in self.full if of == export_id]
+        if any(ends <= when <= at + EPSILON for when in [*self.unpollable, *full]):
             return True
         return any(
             wait.started <= poll.ended <= at
