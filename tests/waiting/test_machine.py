@@ -792,7 +792,7 @@ class TestEveryWaitEnds:
     @pytest.mark.thorough
     @pytest.mark.timeout(600)
     @given(sequences, st.booleans())
-    @settings(EVERY_DAY, max_examples=15_000)
+    @settings(EVERY_DAY, max_examples=5_000)
     def test_in_many_sequences(self, parts: tuple[Steps, ...], eager: bool) -> None:
         """The same, for many more sequences."""
         run(*parts, eager=eager)
