@@ -90,10 +90,7 @@ class Page(Polled):
         return len(self.entries) * (now - self.computed.silent_since) ** 2
 
     def _not_before_patience(self, due: float) -> float:
-        target = self.target
-        if isinstance(target, Entry):
-            due = max(due, target.due) if target.requests else due
-        return self.not_before_patience(due)
+        return self.not_before_patience(self.target.not_before_patience(due))
 
     def _compute(self) -> _Computed:
         """A page with n exports may be polled n times as often as the policy allows for one of them.

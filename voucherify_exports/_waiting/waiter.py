@@ -229,8 +229,12 @@ class Entry(Polled):
 
     @property
     def due(self) -> float:
-        """When a GET for it is due. There are at most two at a time: the server may be slow already."""
-        return self.not_before_patience(self.schedule.due) if self.requests < MOST_REQUESTS else math.inf
+        """When a GET for it is due."""
+        return self.not_before_patience(self.schedule.due)
+
+    def not_before_patience(self, due: float) -> float:
+        """The same, for at most two at a time: the server may be slow already."""
+        return Polled.not_before_patience(self, due) if self.requests < MOST_REQUESTS else math.inf
 
     @property
     def silent_since(self) -> float:
