@@ -320,6 +320,7 @@ class World:
             await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}, "a task is left"
         assert not self.watcher._map.entries, "an export is awaited, but nobody waits"
+        assert not self.quota._polls_in_flight, "a poll still counts as under way"
         # asyncio logs an exception that nobody retrieves: only that of a hook, if all waits have outcomes.
         logged = [task.exception() for task in self.tasks if getattr(task, "_log_traceback")]  # noqa: B009 - not in typeshed
         assert not logged or self.hook_raised, f"nobody handled {logged}"
