@@ -503,9 +503,12 @@ class TestNamedRefusals:
         await asyncio.sleep(0.5)
         cancelled.cancel()
         setup.quota.refused(setup.clock.monotonic(), 60)
+        later = setup.wait("exp_2", timeout=100)
 
         assert (await waiting).is_done
         assert setup.clock.monotonic() == 1
+        later.cancel()
+        await asyncio.wait({later})
 
     @virtually
     async def test_end_only_who_still_waits(self) -> None:

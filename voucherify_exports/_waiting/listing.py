@@ -209,7 +209,7 @@ class PageMap:
         while isinstance(best, Page) and best.requests >= MOST_REQUESTS:
             # All of its requests have had no response for long: GETs may work.
             best.sent_at = now
-            self._page_failed(best, list(best.entries), now)
+            self._page_failed(best, best.entries, now)
             best = self._most_urgent(now, is_spare)
         return best.target if isinstance(best, Page) else best
 
@@ -300,13 +300,12 @@ class PageMap:
     def not_listed(self, page: Page, covered: list[Entry], now: float, *, is_unusable: bool) -> None:
         """A poll of a page failed: GETs replace a list that cannot be used."""
         if is_unusable:
-            page.polled(now)
             for entry in self._left_on(page, covered):
                 self._move(entry, None)
         else:
             self._page_failed(page, covered, now)
 
-    def _page_failed(self, page: Page, covered: list[Entry], now: float) -> None:
+    def _page_failed(self, page: Page, covered: Iterable[Entry], now: float) -> None:
         """One GET shows whether nothing works or only this page; if it then fails again, all get GETs."""
         page.polled(now)
         is_only_page = self._got_at > page.failing_since
@@ -318,7 +317,7 @@ class PageMap:
             for entry in left if is_only_page else left[:1]:
                 self._move(entry, None)
 
-    def _left_on(self, page: Page, covered: list[Entry]) -> list[Entry]:
+    def _left_on(self, page: Page, covered: Iterable[Entry]) -> list[Entry]:
         return [entry for entry in covered if entry.place is page and entry.waiters]
 
     def isolate(self, entry: Entry) -> None:
