@@ -675,6 +675,20 @@ class TestHooks:
         assert setup.poller.times == [0, 2, 6, 14, 30]
 
     @virtually
+    async def test_that_raise_cancelled_error_after_a_page(self) -> None:
+        """The page counts as well, and not as failed: no GET follows."""
+        setup = Setup(exp_1=TIMELINE, exp_2=TIMELINE)
+
+        def hook(event: Event) -> None:
+            if isinstance(event, StatusChanged):
+                raise asyncio.CancelledError
+
+        setup.watcher._emit = hook
+        await asyncio.gather(setup.wait(), setup.wait("exp_2"))
+
+        assert {requested for _, requested in setup.poller.requests} == {"page 1"}
+
+    @virtually
     async def test_events_are_in_order(self) -> None:
         """The status comes before the end of the wait, which comes before its call returns."""
         setup = Setup(exp_1=DONE, exp_2=PENDING)

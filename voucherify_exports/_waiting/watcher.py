@@ -264,10 +264,10 @@ class Watcher:
         task = requests.create_task(self._poll(request))
         task.add_done_callback(partial(self._poll_ended, request))
 
-    def _poll_ended(self, request: Request, task: asyncio.Task[None]) -> None:
+    def _poll_ended(self, request: Request, _task: asyncio.Task[None]) -> None:
         self._quota.poll_ended()
-        if task.cancelled() and not request.is_settled and self._map.entries:
-            # By somebody else, or by a hook that raised CancelledError.
+        if not request.is_settled and self._map.entries:
+            # Somebody else cancelled it, or a hook that raised CancelledError.
             self._handle_failure(request, TransportError("The task of a poll was cancelled"))
         self._map.ended(request)
         self._changed.set()
