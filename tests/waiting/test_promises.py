@@ -73,6 +73,7 @@ class TestOnePollAtLeast:
     async def test_at_the_time_of_another_poll(self) -> None:
         """A response that came just before the wait started is none for this wait."""
         setup = Setup(exp_1=PENDING, exp_2=PENDING, exp_3=DONE)
+        hourly(setup)
         waits = [setup.wait("exp_1", timeout=60), setup.wait("exp_2", timeout=60)]
         while not setup.events:
             await asyncio.sleep(0)
