@@ -252,8 +252,9 @@ class ExportsClient(Creates):
         Raises `TypeError` for one `str` instead of a list.
 
         `timeout` bounds each wait, in seconds; `None` means no bound. A wait that fails does not end the
-        others. Leaving the loop early ends the waits that are left; close the iterator with
-        `contextlib.aclosing` to end them at once.
+        others. Only an exception of a wait strategy is raised, since the strategy is that of all. Leaving the
+        loop early ends the waits that are left; close the iterator with `contextlib.aclosing` to end them at
+        once.
 
         >>> async for outcome in client.wait_many(ids):
         ...     print(outcome.export_id, outcome.error or outcome.export)

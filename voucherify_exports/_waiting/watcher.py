@@ -238,7 +238,7 @@ class Watcher:
             if waiter.request is not None:
                 under_way.append(waiter)
             else:
-                request = f"Wait for export {waiter.entry.export_id}"
+                request = f"A poll of export {waiter.entry.export_id}"
                 self._finish(waiter, spent_error(request, opens_at - now, self._clock.wall()))
         for waiter in under_way:
             heapq.heappush(self._ends, waiter)
