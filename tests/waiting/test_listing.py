@@ -213,9 +213,9 @@ class TestPick:
         awaited = Awaited(*range(companions + 1))
         awaited.map.isolate(awaited.entry(0))
         for number in range(companions + 1):
-            awaited.entry(number).polled(4.0 if number else 0.0)
+            awaited.entry(number).polled(5.0 if number else 1.0)
 
-        assert awaited.pick(8) == picked
+        assert awaited.pick(9) == picked
 
 
 class TestDue:

@@ -217,6 +217,24 @@ class TestEntry:
 
         assert (awaited.due, awaited.schedule.floor, place.changes) == (7, 1, 1)
 
+    def test_the_place_learns_of_every_change(self) -> None:
+        """A page computes its due time from what its entries learned, and the queue keeps it."""
+        awaited, place = entry(waiter()), FakePlace()
+        awaited.place = place
+        awaited.learn(SCHEDULED, -50)
+        assert place.changes == 1
+        awaited.polled(5)
+        assert place.changes == 2
+        awaited.missed()
+        assert place.changes == 3
+
+    def test_new_waiters_delay_no_poll(self) -> None:
+        """As long as no page lacked the export, they set no least time between two polls."""
+        awaited = entry(waiter(), waiter())
+        assert awaited.schedule.floor == math.inf
+        awaited.join(waiter())
+        assert awaited.schedule.floor == math.inf
+
     def test_what_several_waiters_want_is_computed_once(self) -> None:
         """It is kept until a change, also while others join. One waiter needs no memory for that."""
         single, several = entry(waiter()), entry(waiter(), waiter())
