@@ -513,7 +513,7 @@ class TestFailures:
         outcomes = await asyncio.gather(*(setup.wait() for _ in range(3)), return_exceptions=True)
 
         assert [type(outcome) for outcome in outcomes] == [InvalidResponseError] * 3
-        assert (2, "exp_1") in setup.poller.requests
+        assert setup.poller.requests.count((2, "exp_1")) == 1
         assert setup.clock.monotonic() == 2
         assert (await other).is_done
 
@@ -1057,6 +1057,17 @@ class TestRounds:
             RoundCompleted(requests=1, seen=2, pending=1, remaining=98, next_due=pytest.approx(2)),
             RoundCompleted(requests=1, seen=1, pending=0, remaining=98, next_due=None),
         ]
+
+    @virtually
+    async def test_no_poll_is_due_when_nobody_waits(self) -> None:
+        """After the last outcome, `next_due` is `None`, even if nobody has taken it."""
+        setup = Setup(exp_1=[(0, "DONE")])
+        async with aclosing(setup.watcher.wait_many([("exp_1", None)], None, STEADY)) as outcomes:
+            await anext(outcomes)
+            await asyncio.sleep(1)
+
+            rounds = [event for event in setup.events if isinstance(event, RoundCompleted)]
+            assert [event.next_due for event in rounds] == [None]
 
     @virtually
     async def test_the_next_due_time_is_a_duration(self) -> None:
