@@ -1,7 +1,6 @@
 """The demo, as a new user sees it."""
 
 import re
-import time
 
 from cli_process import environment, run, terminal
 
@@ -19,13 +18,9 @@ KINDS = [
 class TestDemo:
     async def test_in_a_pipe(self) -> None:
         """Without a terminal the demo prints lines: each change, some rows, the requests, the next step."""
-        started = time.monotonic()
         finished = await run("demo", env=environment(FORCE_COLOR="1", PYTHONIOENCODING="ascii"))
-        took = time.monotonic() - started
-
         text = finished.out.decode("ascii")
         assert (finished.code, finished.err) == (0, b"")
-        assert took < 10
         assert "\x1b" not in text
         for kind in KINDS:
             statuses = re.findall(rf"^exp_\w{{24}} {kind}: (\w+)$", text, re.MULTILINE)
