@@ -159,6 +159,20 @@ class TestOnePollAtLeast:
         await asyncio.gather(*waits, return_exceptions=True)
 
     @virtually
+    async def test_a_search_ends_as_well(self) -> None:
+        """However many pages lack the export, the wait ends two seconds after its deadline."""
+        ids = [f"exp_{number}" for number in range(210)]
+        setup = Setup(**dict.fromkeys(ids, DONE))
+        setup.poller.latency = 0.9
+        others = [setup.wait(export_id, timeout=60) for export_id in ids[-6:-1]]
+
+        with pytest.raises(WaitTimeoutError):
+            await setup.wait(ids[-1], timeout=0)
+        assert setup.clock.monotonic() == pytest.approx(2)
+        assert setup.poller.requests == [(0, "page 1"), (0.9, "page 2"), (1.8, "page 3")]
+        await asyncio.gather(*others)
+
+    @virtually
     async def test_when_the_list_is_forbidden(self) -> None:
         """A list that may not be read is no poll of the export: a GET follows."""
         setup = Setup(exp_1=DONE, exp_2=DONE)
@@ -929,6 +943,19 @@ class TestCheck:
         entry.place.entries[entry] = None
         waiting.cancel()
         await asyncio.wait({waiting})
+
+    @virtually
+    async def test_a_page_under_way_has_not_failed(self) -> None:
+        """A request that ends because nobody waits any more shows nothing about its page."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING)
+        setup.poller.latency = 1000
+        waits = [setup.wait("exp_1"), setup.wait("exp_2")]
+        await asyncio.sleep(1)
+        for task in waits:
+            task.cancel()
+        await asyncio.wait(waits)
+
+        assert setup.watcher._map._pages[1].failing_since == math.inf
 
 
 class TestManyWaits:

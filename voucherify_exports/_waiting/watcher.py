@@ -41,6 +41,7 @@ LAST_POLL = 1.0
 """Seconds that the last poll, sent at the deadline, may take."""
 
 _LASTING_EVERYWHERE = (AuthenticationError, TransportError, ClientClosedError)
+_LONGEST_SEARCH = 2.0  # seconds after its deadline in which a wait may be looking for its export
 _SLACK = 1e-6  # seconds; sums of floats that should be equal are not
 
 
@@ -279,11 +280,11 @@ class Watcher:
             if not waiter.is_pending:
                 continue
             ends = self._answer_by(waiter)
-            if now >= ends and self._may_send_last(waiter, now):
+            if self._may_send_last(waiter, now):
                 self._send(self._map.last_target(waiter.entry), now, requests)
                 ends = now + LAST_POLL
             # However often its export is searched for, a wait ends.
-            waiter.ends = min(ends, waiter.deadline + 2 * LAST_POLL)
+            waiter.ends = min(ends, waiter.deadline + _LONGEST_SEARCH)
             if now < waiter.ends:
                 heapq.heappush(self._ends, waiter)
             else:
@@ -303,10 +304,12 @@ class Watcher:
 
     def _may_send_last(self, waiter: Waiter, now: float) -> bool:
         """Whether to send a poll at the deadline: within the share, or if the wait would end without any."""
-        request, entry = waiter.request, waiter.entry
+        request = waiter.request
+        if waiter.entry.requests >= MOST_REQUESTS:
+            return False
         if waiter.polls == 0:
             is_due = request is None or now >= request.sent_at + PATIENCE
-            return is_due and entry.requests < MOST_REQUESTS and self._quota.allows_last_poll(now)
+            return is_due and self._quota.allows_last_poll(now)
         if request is not None or waiter.ends > waiter.deadline:
             return False  # it was sent
         is_allowed = self._quota.poll_at(now) <= now
