@@ -310,7 +310,7 @@ class Watcher:
         if waiter.polls == 0:
             is_due = request is None or now >= request.sent_at + PATIENCE
             return is_due and self._quota.allows_last_poll(now)
-        if request is not None or waiter.ends > waiter.deadline:
+        if request is not None:
             return False  # it was sent
         is_allowed = self._quota.poll_at(now) <= now
         return is_allowed or (self._quota.is_paused(now) and self._quota.allows_last_poll(now))
