@@ -181,6 +181,18 @@ class TestOnePollAtLeast:
         exports = await asyncio.gather(setup.wait(timeout=0), setup.wait("exp_2", timeout=0))
         assert [export.is_done for export in exports] == [True, True]
 
+    @virtually
+    async def test_the_error_of_a_forbidden_list_is_kept(self) -> None:
+        """If the GETs have no response, the timeout has the error of the list."""
+        setup = Setup(exp_1=DONE, exp_2=DONE)
+        setup.poller.outcomes["page 1"] = [_forbidden()] * 9
+        setup.poller.slow = {"exp_1": 1000, "exp_2": 1000}
+
+        outcomes = await asyncio.gather(
+            setup.wait(timeout=5), setup.wait("exp_2", timeout=5), return_exceptions=True
+        )
+        assert [str(getattr(outcome, "last_error", None)) for outcome in outcomes] == ["forbidden"] * 2
+
 
 def _forbidden() -> Exception:
     return AuthenticationError.for_status(403)("forbidden", status=403)
@@ -272,6 +284,18 @@ class TestRequestsWithoutAResponse:
         await asyncio.sleep(1.7)
 
         assert (await setup.wait("exp_3", timeout=0.3)).is_done
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    @virtually
+    async def test_a_response_to_an_older_request(self) -> None:
+        """A page that shows the export as unfinished does not end a wait whose last poll is under way."""
+        setup = Setup(exp_1=PENDING, exp_2=PENDING, exp_3=[(0, "IN_PROGRESS"), (2.6, "DONE")])
+        setup.poller.slow = {"page 1": 2.5, "exp_3": 0.8}
+        waits = [setup.wait("exp_1", timeout=9), setup.wait("exp_2", timeout=9)]
+        await asyncio.sleep(1.7)
+
+        assert (await setup.wait("exp_3", timeout=0.3)).is_done
+        assert setup.clock.monotonic() == pytest.approx(2.8)
         await asyncio.gather(*waits, return_exceptions=True)
 
     @virtually
