@@ -43,6 +43,11 @@ _FIELDS = {
         "number",
         "How long a call may wait for the rate limit to reset, in seconds.",
     ),
+    "read_lag": (
+        "Read lag",
+        "number",
+        "How long a new export may be reported as not found, in seconds.",
+    ),
     "max_connections": ("Maximum connections", "integer", "Maximum number of concurrent requests."),
     "trusted_hosts": (
         "Trusted hosts",
